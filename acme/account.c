@@ -1,0 +1,480 @@
+#include "acme/account.h"
+
+#include "acme/engine.h"
+#include "acme/jwk.h"
+#include "acme/jws.h"
+#include "acme/record.h"
+#include "base/json_read.h"
+#include "base/json_write.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { ACCOUNT_DIRECTORY_MAX_AGE_MS = 6 * 3600 * 1000 };
+
+static void account_register(struct acme *acme);
+
+void account_init(struct account *account)
+{
+    *account = (struct account){0};
+    list_init(&account->waiters);
+}
+
+void account_cleanup(struct account *account, struct acme *acme)
+{
+    request_cancel(&account->request);
+    if (account->busy && account->store_call.done)
+        acme->world.store->ops->cancel(acme->world.store, &account->store_call);
+    LIST_EACH(&account->waiters, node)
+    list_remove(node);
+    key_free(account->key);
+    buf_cleanup(&account->url);
+    buf_cleanup(&account->thumbprint);
+    buf_cleanup(&account->record_key);
+}
+
+static void account_set_key(struct account *account, struct evp_pkey_st *key)
+{
+    key_free(account->key);
+    account->key = key;
+    account->thumbprint.len = 0;
+    jwk_thumbprint(key, &account->thumbprint);
+}
+
+void account_give_key(struct account *account, struct evp_pkey_st *key)
+{
+    account_set_key(account, key);
+    account->key_given = true;
+}
+
+void account_stop_waiting(struct account_waiter *waiter)
+{
+    list_remove(&waiter->node);
+}
+
+/* Whoever waits anew from within its `done` waits for the next round. */
+static void account_tell(struct acme *acme, const struct problem *problem)
+{
+    struct list told;
+    list_init(&told);
+    LIST_EACH(&acme->account.waiters, node)
+    {
+        list_remove(node);
+        list_append(&told, node);
+    }
+    for (struct list *node; (node = list_first(&told));) {
+        struct account_waiter *waiter = container_of(node, struct account_waiter, node);
+        list_remove(node);
+        waiter->done(waiter, problem);
+    }
+}
+
+static void account_fail(struct acme *acme, enum problem_class class, struct err err, struct slice detail)
+{
+    struct arena arena = {0};
+    struct problem problem = problem_local(&arena, class, err, detail);
+    account_tell(acme, &problem);
+    arena_cleanup(&arena);
+}
+
+static void account_fail_reply(struct acme *acme, const struct acme_reply *reply)
+{
+    struct arena arena = {0};
+    struct problem problem = problem_of_reply(&arena, reply, PROBLEM_AT_ACCOUNT, acme_wall_s(acme));
+    account_tell(acme, &problem);
+    arena_cleanup(&arena);
+}
+
+static void account_fail_store(struct acme *acme, const char *doing, enum store_result result)
+{
+    struct buf detail = {0};
+    buf_printf(&detail, "%s: %s; nothing is ordered", doing, store_result_text(result));
+    account_fail(acme, PROBLEM_LOCAL, err_make(ERR_STATE, (int)result, doing), buf_slice(&detail));
+    buf_cleanup(&detail);
+}
+
+/* The callback of every call of this module recovers the engine by the account. */
+static struct acme *account_of_store_call(struct store_call *call)
+{
+    struct account *account = container_of(call, struct account, store_call);
+    account->busy = false;
+    call->done = NULL;
+    return container_of(account, struct acme, account);
+}
+
+static struct acme *account_of_request(struct request *request)
+{
+    request->acme->account.busy = false;
+    return request->acme;
+}
+
+static void account_announce(struct acme *acme)
+{
+    acme->announce = true;
+    acme_need_wake(acme, acme_mono_ms(acme));
+}
+
+/* --- the stored record --- */
+
+/* What is stored, where it fits the key that we were given, if any. */
+static void account_take_record(struct acme *acme, struct account_record *record)
+{
+    struct account *account = &acme->account;
+    if (account->key_given && !slice_eq(record->thumbprint, buf_slice(&account->thumbprint))) {
+        key_free(record->key); /* another key was given before: its account is not ours */
+        account->state = ACCOUNT_KEYED;
+        return;
+    }
+    if (!account->key_given)
+        account_set_key(account, record->key);
+    else
+        key_free(record->key);
+    account->url.len = 0;
+    if (record->url.ptr)
+        buf_append_slice(&account->url, record->url);
+    account->state = record->url.ptr ? ACCOUNT_READY : ACCOUNT_KEYED;
+}
+
+static struct err account_read_record(struct acme *acme, struct slice text)
+{
+    struct arena arena = {0};
+    struct account_record record = {0};
+    struct err err = record_read_account(&arena, text, &record);
+    if (!err_is(err) &&
+        ((!acme->account.key_given && !record.key) || !slice_eq(record.directory_url, acme->options.directory_url))) {
+        key_free(record.key);
+        err = err_make(ERR_INPUT, 0, "account record belongs to another directory or has no key");
+    }
+    if (!err_is(err))
+        account_take_record(acme, &record);
+    arena_cleanup(&arena);
+    return err;
+}
+
+static void account_was_read(struct store_call *call, enum store_result result, const struct store_record *records,
+                             size_t num_records)
+{
+    struct acme *acme = account_of_store_call(call);
+    struct account *account = &acme->account;
+    if (result == STORE_OK && num_records == 1) {
+        struct err err = account_read_record(acme, records[0].value);
+        if (err_is(err)) {
+            account_fail_store(acme, "the stored ACME account", STORE_CORRUPT);
+            return;
+        }
+    } else if (result == STORE_NOT_FOUND) {
+        account->state = account->key_given ? ACCOUNT_KEYED : ACCOUNT_EMPTY;
+    } else {
+        account_fail_store(acme, "reading the stored ACME account", result);
+        return;
+    }
+    if (account->key)
+        account_announce(acme);
+    account_advance(acme);
+}
+
+static void account_read(struct acme *acme)
+{
+    struct account *account = &acme->account;
+    account->busy = account->read_once = true;
+    account->record_key.len = 0;
+    record_account_key(acme->options.directory_url, account->key_given, &account->record_key);
+    account->store_call.done = account_was_read;
+    acme->world.store->ops->get(acme->world.store, buf_slice(&account->record_key), &account->store_call);
+}
+
+static void account_write(struct acme *acme, enum store_condition condition,
+                          void (*done)(struct store_call *, enum store_result, const struct store_record *, size_t))
+{
+    struct account *account = &acme->account;
+    struct account_record record = {
+        .directory_url = acme->options.directory_url,
+        .thumbprint = buf_slice(&account->thumbprint),
+        .url = account->url.len ? buf_slice(&account->url) : SLICE_NONE,
+        .key = account->key_given ? NULL : account->key,
+    };
+    struct buf value = {0};
+    record_write_account(&record, &value);
+    struct store_write write = {buf_slice(&account->record_key), buf_slice(&value), condition, 0};
+    account->busy = true;
+    account->store_call.done = done;
+    acme->world.store->ops->commit(acme->world.store, &write, 1, &account->store_call);
+    buf_cleanup_secret(&value);
+}
+
+static void account_key_was_stored(struct store_call *call, enum store_result result,
+                                   const struct store_record *records, size_t num_records)
+{
+    struct acme *acme = account_of_store_call(call);
+    struct account *account = &acme->account;
+    (void)records;
+    (void)num_records;
+    if (result == STORE_OK) {
+        account->state = ACCOUNT_KEYED;
+        account_announce(acme);
+        account_advance(acme);
+        return;
+    }
+    /* Perhaps it is written after all (UNKNOWN), perhaps another key is (CONFLICT): the next attempt reads first. */
+    key_free(account->key);
+    account->key = NULL;
+    account->thumbprint.len = 0;
+    account->state = ACCOUNT_UNREAD;
+    account_fail_store(acme, "storing the ACME account key", result);
+}
+
+static void account_make_key(struct acme *acme)
+{
+    struct evp_pkey_st *key = NULL;
+    struct err err = key_generate(KEY_P256, &key); /* ACME-34: fresh, and never a certificate's */
+    if (err_is(err)) {
+        account_fail(acme, PROBLEM_LOCAL, err, SLICE_LIT("no account key could be made"));
+        return;
+    }
+    account_set_key(&acme->account, key);
+    account_write(acme, STORE_ABSENT, account_key_was_stored); /* ACME-38: before newAccount */
+}
+
+/* --- the directory --- */
+
+static void account_directory_came(struct request *request, const struct acme_reply *reply)
+{
+    struct acme *acme = account_of_request(request);
+    if (err_is(reply->err) || reply->status != 200) {
+        account_fail_reply(acme, reply);
+        return;
+    }
+    struct directory directory;
+    struct err err = directory_read(reply->body, &directory);
+    if (err_is(err)) {
+        account_fail(acme, PROBLEM_TRANSIENT, err, slice_str(err.what));
+        return;
+    }
+    directory_cleanup(&acme->directory);
+    acme->directory = directory;
+    acme->directory_read_ms = acme_mono_ms(acme);
+    account_advance(acme);
+}
+
+static bool account_has_directory(const struct acme *acme)
+{
+    return acme->directory.new_order.ptr && acme_mono_ms(acme) - acme->directory_read_ms < ACCOUNT_DIRECTORY_MAX_AGE_MS;
+}
+
+/* --- at the CA --- */
+
+static void account_url_was_stored(struct store_call *call, enum store_result result,
+                                   const struct store_record *records, size_t num_records)
+{
+    struct acme *acme = account_of_store_call(call);
+    (void)records;
+    (void)num_records;
+    if (result != STORE_OK) /* the key is safe, and the URL can be asked for again (ACME-30) */
+        LOG_WARN_EVENT(acme->world.log, "acme_account_not_stored",
+                       LOG_STR("msg", "the account's URL could not be stored and will be looked up at the next start"),
+                       LOG_STR("result", store_result_text(result)));
+    account_advance(acme);
+}
+
+/* The document's own status, where it has one (ACME-37). */
+static bool account_is_usable(const struct acme_reply *reply)
+{
+    struct arena arena = {0};
+    struct json *json = NULL;
+    bool usable = true;
+    if (!err_is(json_parse(&arena, reply->body, LIMIT_JSON_BYTES, &json))) {
+        struct slice status = json_get_string(json, "status");
+        usable = status.len == 0 || slice_eq(status, SLICE_LIT("valid"));
+    }
+    arena_cleanup(&arena);
+    return usable;
+}
+
+static void account_is_known(struct acme *acme, const struct acme_reply *reply)
+{
+    struct account *account = &acme->account;
+    if (!request_url_is_valid(reply->location)) {
+        account_fail(acme, PROBLEM_TRANSIENT, err_make(ERR_INPUT, reply->status, "account"),
+                     SLICE_LIT("the CA gave no usable URL of the account"));
+        return;
+    }
+    if (!account_is_usable(reply)) {
+        account_fail(acme, PROBLEM_ACCOUNT, err_make(ERR_STATE, 0, "account"),
+                     SLICE_LIT("the ACME account has been deactivated or revoked; another account key is needed"));
+        return;
+    }
+    account->url.len = 0;
+    buf_append_slice(&account->url, reply->location);
+    account->state = ACCOUNT_READY;
+    LOG_INFO_EVENT(acme->world.log, reply->status == 201 ? "acme_account_created" : "acme_account_found", /* ACME-28 */
+                   LOG_SLICE("account", buf_slice(&account->url)));
+    account_write(acme, STORE_ANY, account_url_was_stored);
+}
+
+static bool account_is_contact_problem(const struct acme_reply *reply)
+{
+    struct arena arena = {0};
+    struct problem problem = problem_of_reply(&arena, reply, PROBLEM_AT_ACCOUNT, 0);
+    bool contact = problem_is(&problem, "invalidContact") || problem_is(&problem, "unsupportedContact");
+    arena_cleanup(&arena);
+    return contact;
+}
+
+static void account_registered(struct request *request, const struct acme_reply *reply)
+{
+    struct acme *acme = account_of_request(request);
+    if (!err_is(reply->err) && (reply->status == 200 || reply->status == 201)) {
+        account_is_known(acme, reply);
+    } else if (!acme->account.without_contact && account_is_contact_problem(reply)) {
+        acme->account.without_contact = true;
+        LOG_WARN_EVENT(acme->world.log, "acme_contact_refused",
+                       LOG_STR("msg", "the CA does not take the e-mail address; registering without one"));
+        account_register(acme);
+    } else {
+        account_fail_reply(acme, reply);
+    }
+}
+
+/* What we know will be refused, or must not be tried. */
+static bool account_may_register(struct acme *acme)
+{
+    struct buf detail = {0};
+    if (acme->directory.terms_url.ptr && !acme->options.accept_terms) /* ACME-26 */
+        buf_printf(&detail,
+                   "the CA's terms of service must be accepted first: read %.*s, then set PORTICO_ACME_ACCEPT_TERMS=true",
+                   (int)acme->directory.terms_url.len, acme->directory.terms_url.ptr);
+    else if (acme->directory.external_account_required && acme->options.eab_kid.len == 0) /* ACME-25 */
+        buf_append_str(&detail, "the CA wants an external account binding: ask it for a key id and an HMAC key");
+    bool may = detail.len == 0;
+    if (!may)
+        account_fail(acme, PROBLEM_ACCOUNT, err_make(ERR_STATE, 0, "register"), buf_slice(&detail));
+    buf_cleanup(&detail);
+    return may;
+}
+
+static struct err account_write_registration(const struct acme *acme, struct buf *out)
+{
+    const struct acme_options *options = &acme->options;
+    struct err err = ERR_OK;
+    struct json_writer w = json_writer_on(out);
+    json_object(&w);
+    if (options->accept_terms)
+        json_put_bool(&w, "termsOfServiceAgreed", true);
+    if (options->email.len && !acme->account.without_contact) {
+        struct buf contact = {0};
+        buf_append_str(&contact, "mailto:");
+        buf_append_slice(&contact, options->email);
+        json_key(&w, "contact");
+        json_array(&w);
+        json_string(&w, buf_slice(&contact));
+        json_end_array(&w);
+        buf_cleanup(&contact);
+    }
+    if (options->eab_kid.len) {
+        struct buf binding = {0};
+        err = jws_bind_account(acme->account.key, options->eab_kid, options->eab_hmac_key, acme->directory.new_account,
+                               &binding); /* ACME-32 */
+        json_key(&w, "externalAccountBinding");
+        json_raw(&w, binding.len ? buf_slice(&binding) : SLICE_LIT("null"));
+        buf_cleanup(&binding);
+    }
+    json_end_object(&w);
+    return err;
+}
+
+static void account_ask(struct acme *acme, struct slice payload,
+                        void (*done)(struct request *request, const struct acme_reply *reply))
+{
+    acme->account.busy = true;
+    request_send(&acme->account.request, acme, REQUEST_BY_KEY, acme->directory.new_account, payload, false, done);
+}
+
+static void account_register(struct acme *acme)
+{
+    struct buf payload = {0};
+    if (!account_may_register(acme))
+        return;
+    struct err err = account_write_registration(acme, &payload);
+    if (err_is(err))
+        account_fail(acme, PROBLEM_ACCOUNT, err, slice_str(err.what));
+    else
+        account_ask(acme, buf_slice(&payload), account_registered);
+    buf_cleanup(&payload);
+}
+
+/* CAs say "there is none" in several words. */
+static bool account_is_unknown(const struct acme_reply *reply)
+{
+    struct arena arena = {0};
+    struct problem problem = problem_of_reply(&arena, reply, PROBLEM_AT_ACCOUNT, 0);
+    bool unknown = problem_is(&problem, "accountDoesNotExist") || problem_is(&problem, "externalAccountRequired") ||
+                   problem_is(&problem, "malformed");
+    arena_cleanup(&arena);
+    return unknown;
+}
+
+static void account_looked_up(struct request *request, const struct acme_reply *reply)
+{
+    struct acme *acme = account_of_request(request);
+    if (!err_is(reply->err) && (reply->status == 200 || reply->status == 201))
+        account_is_known(acme, reply);
+    else if (account_is_unknown(reply))
+        account_register(acme);
+    else
+        account_fail_reply(acme, reply);
+}
+
+/* --- the way from UNREAD to READY --- */
+
+bool account_is_ready(const struct acme *acme)
+{
+    return !acme->account.busy && acme->account.state == ACCOUNT_READY && account_has_directory(acme);
+}
+
+void account_advance(struct acme *acme)
+{
+    struct account *account = &acme->account;
+    if (account->busy)
+        return;
+    if (list_empty(&account->waiters) && (account->read_once || account->state != ACCOUNT_UNREAD))
+        return; /* nothing is asked of the CA, and no key is made, before somebody orders */
+    if (account->state == ACCOUNT_UNREAD) {
+        account_read(acme);
+    } else if (account->state == ACCOUNT_EMPTY) {
+        account_make_key(acme);
+    } else if (!account_has_directory(acme)) {
+        account->busy = true;
+        request_send(&account->request, acme, REQUEST_PLAIN, acme->options.directory_url, SLICE_LIT(""), false,
+                     account_directory_came);
+    } else if (account->state == ACCOUNT_KEYED) {
+        account_ask(acme, SLICE_LIT("{\"onlyReturnExisting\":true}"), account_looked_up); /* ACME-30 */
+    } else {
+        account_tell(acme, NULL);
+    }
+}
+
+void account_wait(struct acme *acme, struct account_waiter *waiter)
+{
+    list_append(&acme->account.waiters, &waiter->node);
+    acme_need_wake(acme, acme_mono_ms(acme)); /* acme_wake advances */
+}
+
+bool account_lost(struct acme *acme, struct slice url)
+{
+    struct account *account = &acme->account;
+    if (account->state != ACCOUNT_READY || !slice_eq(buf_slice(&account->url), url))
+        return true; /* another order saw it first */
+    if (account->replaced_once)
+        return false; /* ACME-37: not in a loop */
+    LOG_WARN_EVENT(acme->world.log, "acme_account_lost", LOG_SLICE("account", url),
+                   LOG_STR("msg", "the CA does not know our account any more; registering again"));
+    account->replaced_once = true;
+    account->state = ACCOUNT_KEYED;
+    account->url.len = 0;
+    return true;
+}
+
+void account_proven(struct acme *acme)
+{
+    acme->account.replaced_once = false;
+}

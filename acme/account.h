@@ -1,0 +1,64 @@
+/* account: the one account of the engine at its CA (RFC 8555 §7.3), and the CA's directory that it needs.
+ *
+ * Owns the account key, its URL and thumbprint. Internal to the engine. It never makes a second account: the key is
+ * durably stored before newAccount (ACME-38), the CA is asked for an existing account first (ACME-30), and a stored
+ * record that cannot be read stops everything.
+ *
+ *   UNREAD --read--> EMPTY --make a key, store it--> KEYED --look up, else register, store the URL--> READY
+ *                \-------------------------------------^---------------------------------------------^
+ */
+#ifndef ACME_ACCOUNT_H
+#define ACME_ACCOUNT_H
+
+#include "acme/problem.h"
+#include "acme/request.h"
+#include "acme/store.h"
+#include "base/list.h"
+
+struct acme;
+struct evp_pkey_st;
+
+enum account_state { ACCOUNT_UNREAD, ACCOUNT_EMPTY, ACCOUNT_KEYED, ACCOUNT_READY };
+
+struct account {
+    enum account_state state;
+    bool busy;            /* a call to the store or the CA runs */
+    bool read_once;       /* at the start, for the thumbprint; later only when somebody waits */
+    bool key_given;       /* by options: not ours to store */
+    bool without_contact; /* the CA did not like it */
+    bool replaced_once;   /* registered again after accountDoesNotExist; not again until an order has succeeded */
+    struct evp_pkey_st *key;
+    struct buf url, thumbprint, record_key;
+    struct store_call store_call;
+    struct request request;
+    struct list waiters;
+};
+
+/* Embedded by who needs account and directory. */
+struct account_waiter {
+    struct list node;
+    /* problem NULL: both are ready. Otherwise valid during the call. */
+    void (*done)(struct account_waiter *waiter, const struct problem *problem);
+};
+
+void account_init(struct account *account);
+/* Cancels what runs; waiters are forgotten. */
+void account_cleanup(struct account *account, struct acme *acme);
+/* A key of one's own: there is nothing to make or to store but the URL. Takes the key over. */
+void account_give_key(struct account *account, struct evp_pkey_st *key);
+
+/* Reads what is stored, and goes on from there where anyone waits. */
+void account_advance(struct acme *acme);
+/* Account and a directory that is recent enough. */
+bool account_is_ready(const struct acme *acme);
+/* Not in a list yet. `done` is never called from within. */
+void account_wait(struct acme *acme, struct account_waiter *waiter);
+void account_stop_waiting(struct account_waiter *waiter);
+
+/* The CA does not know the account that a request named (ACME-37). True: it will be looked up and made again, wait for
+ * it; false: that has been tried once. */
+bool account_lost(struct acme *acme, struct slice url);
+/* An order went through: the account is a good one. */
+void account_proven(struct acme *acme);
+
+#endif

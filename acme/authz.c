@@ -1,0 +1,65 @@
+#include "acme/authz.h"
+
+#include "base/json_read.h"
+
+static const char *const authz_statuses[] = {
+    [AUTHZ_PENDING] = "pending",         [AUTHZ_VALID] = "valid",     [AUTHZ_INVALID] = "invalid",
+    [AUTHZ_DEACTIVATED] = "deactivated", [AUTHZ_EXPIRED] = "expired", [AUTHZ_REVOKED] = "revoked",
+};
+
+static enum authz_status authz_status_from(struct slice text)
+{
+    for (enum authz_status status = AUTHZ_PENDING; status <= AUTHZ_REVOKED; status++)
+        if (slice_eq(text, slice_str(authz_statuses[status])))
+            return status;
+    return AUTHZ_UNKNOWN;
+}
+
+struct err authz_read(struct arena *arena, const struct json *json, struct authz *out_authz)
+{
+    struct authz authz = {.status = authz_status_from(json_get_string(json, "status"))};
+    struct slice value = json_get_string(json_get(json, "identifier"), "value");
+    if (authz.status == AUTHZ_UNKNOWN)
+        return err_make(ERR_INPUT, 0, "authorization without a status that we know");
+    if (value.len == 0)
+        return err_make(ERR_INPUT, 0, "authorization without an identifier");
+    authz.name = json_get_bool(json, "wildcard")
+                     ? arena_printf(arena, "*.%.*s", (int)slice_first(value, 255).len, value.ptr)
+                     : value;
+    for (const struct json *at = json_get_array(json, "challenges"); at; at = at->next)
+        if (authz.num_challenges < AUTHZ_MAX_CHALLENGES && challenge_read(at, &authz.challenges[authz.num_challenges]))
+            authz.num_challenges++;
+    *out_authz = authz;
+    return ERR_OK;
+}
+
+const struct challenge *authz_choose(const struct authz *authz, struct slice url)
+{
+    const struct challenge *first = NULL;
+    for (size_t i = 0; i < authz->num_challenges; i++) {
+        const struct challenge *challenge = &authz->challenges[i];
+        bool open = challenge->status == CHALLENGE_PENDING || challenge->status == CHALLENGE_PROCESSING;
+        if (!open || !challenge_is_usable(challenge))
+            continue;
+        if (url.len && slice_eq(challenge->url, url))
+            return challenge;
+        if (!first)
+            first = challenge;
+    }
+    return first;
+}
+
+struct problem authz_problem(struct arena *arena, const struct authz *authz, struct slice *out_type)
+{
+    *out_type = (struct slice){"", 0};
+    for (size_t i = 0; i < authz->num_challenges; i++) {
+        const struct challenge *challenge = &authz->challenges[i];
+        if (!challenge->error && challenge->status != CHALLENGE_INVALID)
+            continue;
+        *out_type = arena_copy(arena, challenge->type);
+        if (challenge->error)
+            return problem_of_json(arena, challenge->error, PROBLEM_AT_VALIDATION);
+    }
+    return problem_local(arena, PROBLEM_VALIDATION, ERR_OK,
+                         SLICE_LIT("the CA did not validate the name and gave no reason"));
+}

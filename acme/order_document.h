@@ -1,0 +1,33 @@
+/* order_document: the CA's description of an order (RFC 8555 §7.1.3), checked. Pure. Any thread. */
+#ifndef ACME_ORDER_DOCUMENT_H
+#define ACME_ORDER_DOCUMENT_H
+
+#include "acme/problem.h"
+
+enum order_status { ORDER_UNKNOWN, ORDER_PENDING, ORDER_READY, ORDER_PROCESSING, ORDER_VALID, ORDER_INVALID };
+
+enum { ORDER_MAX_AUTHZS = 128 };
+
+/* Owns all that it shows. */
+struct order_document {
+    struct arena arena;
+    enum order_status status;
+    int64_t expires_s; /* 0: not said */
+    struct slice *authz_urls;
+    size_t num_authzs; /* may be 0 (ACME-44) */
+    struct slice finalize_url;
+    struct slice certificate_url; /* ptr NULL where there is none yet */
+    bool has_error;
+    struct problem error; /* of an invalid order */
+};
+
+/* names: what was ordered; the document must name exactly these, in any order (ACME-40, ACME-41). ERR_INPUT.
+ * *out_document is written on success alone, and freed by order_document_cleanup. */
+MUST_CHECK struct err order_document_read(struct slice body, const struct slice *names, size_t num_names,
+                                          struct order_document *out_document);
+void order_document_cleanup(struct order_document *document);
+
+/* The payload of newOrder: identifiers only; never notBefore or notAfter (ACME-65). */
+void order_document_write_new(const struct slice *names, size_t num_names, struct buf *out);
+
+#endif

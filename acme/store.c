@@ -1,0 +1,18 @@
+#include "acme/store.h"
+
+const char *store_result_text(enum store_result result)
+{
+    switch (result) {
+    case STORE_OK: return "ok";
+    case STORE_NOT_FOUND: return "not found";
+    case STORE_CONFLICT: return "written by someone else meanwhile";
+    case STORE_FENCED: return "the right to write is held by another process";
+    case STORE_UNKNOWN: return "no answer, outcome unknown";
+    case STORE_UNAVAILABLE: return "unavailable";
+    case STORE_DENIED: return "permission denied or read-only";
+    case STORE_TOO_BIG: return "too big";
+    case STORE_FULL: return "no space left";
+    case STORE_CORRUPT: return "damaged";
+    }
+    return "unknown";
+}

@@ -1,0 +1,26 @@
+/* arena: many small allocations with one lifetime, freed together. Owns its blocks; a zeroed arena is empty.
+ * One thread at a time. The caller bounds what it asks for. */
+#ifndef BASE_ARENA_H
+#define BASE_ARENA_H
+
+#include "base/slice.h"
+
+struct arena_block;
+
+struct arena {
+    struct arena_block *blocks;
+    char *at, *end;
+};
+
+void arena_cleanup(struct arena *arena);
+/* Frees all but one ordinary block (4 KiB), for use again. */
+void arena_reset(struct arena *arena);
+/* Aligned for any type, not zeroed. */
+void *arena_alloc(struct arena *arena, size_t size) __attribute__((malloc, returns_nonnull));
+void *arena_calloc(struct arena *arena, size_t num, size_t size) __attribute__((returns_nonnull));
+/* A copy that is terminated by a NUL which the slice does not count. */
+struct slice arena_copy(struct arena *arena, struct slice s);
+char *arena_strdup(struct arena *arena, const char *text);
+struct slice arena_printf(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,59 @@
+/* counters: figures that one thread writes and another reads.
+ *
+ * Each worker owns one struct counters and is the only one to write it, with relaxed stores and no locked
+ * instruction; control adds them up for the admin endpoint. */
+#ifndef BASE_COUNTERS_H
+#define BASE_COUNTERS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define COUNTERS(X)        \
+    X(CONNS_ACCEPTED)      \
+    X(CONNS_CLOSED)        \
+    X(HANDSHAKES_FULL)     \
+    X(HANDSHAKES_RESUMED)  \
+    X(HANDSHAKES_FAILED)   \
+    X(REQUESTS)            \
+    X(RESPONSES_1XX)       \
+    X(RESPONSES_2XX)       \
+    X(RESPONSES_3XX)       \
+    X(RESPONSES_4XX)       \
+    X(RESPONSES_5XX)       \
+    X(EXCHANGES_ABORTED)   \
+    X(FIELDS_DROPPED)      \
+    X(TUNNELS)             \
+    X(BYTES_FROM_CLIENTS)  \
+    X(BYTES_TO_CLIENTS)    \
+    X(UPSTREAM_CONNECTS)   \
+    X(UPSTREAM_REUSES)     \
+    X(UPSTREAM_RETRIES)    \
+    X(UPSTREAM_FAILURES)   \
+    X(CHALLENGES_ANSWERED) \
+    X(CERTSETS_APPLIED)
+
+enum counter {
+#define X(name) COUNTER_##name,
+    COUNTERS(X)
+#undef X
+        NUM_COUNTERS
+};
+
+struct counters {
+    _Alignas(64) _Atomic uint64_t values[NUM_COUNTERS];
+};
+
+/* The owning thread only. */
+static inline void counters_add(struct counters *counters, enum counter which, uint64_t more)
+{
+    uint64_t value = atomic_load_explicit(&counters->values[which], memory_order_relaxed);
+    atomic_store_explicit(&counters->values[which], value + more, memory_order_relaxed);
+}
+
+/* Any thread. */
+static inline uint64_t counters_get(const struct counters *counters, enum counter which)
+{
+    return atomic_load_explicit(&counters->values[which], memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,58 @@
+/* limits: every bound on what a peer decides, by name, with its reason. */
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+enum {
+    /* HTTP messages */
+    LIMIT_HEAD_BYTES = 32 * 1024,          /* default of MAX_HEADER; what NGINX takes in all (4 x 8 KiB) */
+    LIMIT_HEAD_FIELDS = 100,               /* more is an attack on linear look-up */
+    LIMIT_RESPONSE_HEAD_BYTES = 64 * 1024, /* backends are trusted further: large cookies and CSPs */
+    LIMIT_RESPONSE_FIELDS = 200,
+    LIMIT_INTERIM_ANSWERS = 16,    /* 1xx before the answer; endless ones would hold a client for ever */
+    LIMIT_TARGET_BYTES = 8 * 1024, /* RFC 9110 §4.1 asks for 8000 at least */
+    LIMIT_METHOD_BYTES = 24,
+    LIMIT_CONNECTION_TOKENS = 32,        /* options of Connection: each is compared with each field */
+    LIMIT_CHUNK_EXTENSION_BYTES = 256,   /* of one chunk */
+    LIMIT_CHUNK_EXTENSIONS_BYTES = 4096, /* of a message: ignored, so a cheap flood otherwise */
+    LIMIT_TRAILER_BYTES = 8 * 1024,
+    LIMIT_LOCAL_BODY_BYTES = 64 * 1024, /* request body drained behind an early answer; retained for a retry */
+
+    /* Flow */
+    FLOW_HIGH_BYTES = 64 * 1024,   /* queued above this stops the source */
+    FLOW_LOW_BYTES = 16 * 1024,    /* and below this starts it again */
+    READ_BUFFER_BYTES = 64 * 1024, /* one per worker; half as large costs a fifth more CPU per MiB */
+
+    /* Connections */
+    LIMIT_ACCEPT_BATCH = 64, /* a turn: a flood of connections must not starve established ones */
+    LIMIT_LISTEN_BACKLOG = 4096,
+    LIMIT_LINGER_MS = 2000, /* discard after our close, so that no RST overtakes the answer */
+    LIMIT_LINGER_BYTES = 256 * 1024,
+    LIMIT_HANDSHAKE_MS = 10000,
+    LIMIT_DRAIN_FIRST_MS = 1000, /* for the first request of a connection that was made just before a drain */
+    LIMIT_WRITE_STALL_MS = 60000,  /* no progress of a queue: the reader is gone or hostile */
+    LIMIT_BODY_RATE_BYTES_S = 500, /* a body slower than this, after the grace, holds a backend hostage */
+    LIMIT_BODY_RATE_GRACE_MS = 20000,
+    LIMIT_DNS_ADDRESSES = 16,
+    LIMIT_PARSED_KEYS = 1024, /* per worker: EVP_PKEYs kept parsed */
+
+    /* ACME and JSON */
+    LIMIT_ACME_BODY_BYTES = 256 * 1024,
+    LIMIT_JSON_BYTES = 64 * 1024,
+    LIMIT_JSON_DEPTH = 16,
+    LIMIT_JSON_NODES = 16 * 1024,
+    LIMIT_CHAIN_BYTES = 64 * 1024,
+    LIMIT_CHAIN_CERTS = 10,
+    LIMIT_TOKEN_MIN = 16, /* base64url characters of an HTTP-01 token */
+    LIMIT_TOKEN_MAX = 84,
+
+    /* Storage */
+    LIMIT_STORE_VALUE_BYTES = 256 * 1024, /* a record: key and longest chain twice over; a larger file is not ours */
+    LIMIT_STORE_WRITES = 16,              /* of one commit */
+
+    /* Logs */
+    LIMIT_LOG_STRING_BYTES = 256,
+    LIMIT_LOG_LINE_BYTES = 8 * 1024,
+    LIMIT_LOG_RING_BYTES = 256 * 1024 /* per thread, about a thousand lines */
+};
+
+#endif

@@ -1,0 +1,368 @@
+#include "certs/keeper.h"
+
+#include "certs/keeper_internal.h"
+#include "certs/own_cert.h"
+#include "certs/self_test.h"
+
+#include <openssl/rand.h>
+
+int64_t keeper_wall_ms(const struct keeper *keeper)
+{
+    return keeper->world.clock->wall_ms(keeper->world.clock);
+}
+
+int64_t keeper_mono_ms(const struct keeper *keeper)
+{
+    return keeper->world.clock->mono_ms(keeper->world.clock);
+}
+
+uint32_t keeper_random(void)
+{
+    uint32_t random;
+    RAND_bytes((uint8_t *)&random, sizeof random);
+    return random;
+}
+
+void keeper_log_failure(struct keeper *keeper, const char *event, struct slice name, struct err err,
+                        const char *sentence)
+{
+    LOG_ERROR_EVENT(keeper->world.log, event, LOG_SLICE("name", name), LOG_ERR("error", err), LOG_STR("msg", sentence));
+}
+
+/* ---- time ---- */
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void keeper_arm(struct keeper *keeper)
+{
+    const struct due *first = keeper->loaded ? due_queue_first(&keeper->due) : NULL;
+    int64_t now_ms = keeper_mono_ms(keeper);
+    int64_t wait_ms = KEEPER_LOOK_MS;
+    if (first)
+        wait_ms = least(wait_ms, first->at_ms - keeper_wall_ms(keeper));
+    if (keeper->tickets_due_ms)
+        wait_ms = least(wait_ms, keeper->tickets_due_ms - now_ms);
+    int64_t at_ms = now_ms + (wait_ms > 0 ? wait_ms : 0);
+    if (at_ms != keeper->look.due_ms)
+        alarm_set(&keeper->look, at_ms);
+}
+
+void keeper_look_at(struct keeper_name *name, int64_t wall_ms)
+{
+    due_queue_set(&name->keeper->due, &name->due, wall_ms);
+}
+
+void keeper_look_soon(struct keeper_name *name)
+{
+    keeper_look_at(name, 0);
+    if (name->keeper->loaded && !name->keeper->closing)
+        alarm_set(&name->keeper->look, 0);
+}
+
+void keeper_look_all(struct keeper *keeper)
+{
+    for (size_t i = 0; i < keeper->num_names; i++)
+        keeper_look_soon(&keeper->names[i]);
+    alarm_set(&keeper->look, 0);
+}
+
+static void keeper_look_name(struct keeper_name *name, int64_t now_ms)
+{
+    int64_t next_ms = keeper_local_look(name, now_ms);
+    if (name->kind == NAME_ACME)
+        next_ms = least(next_ms, keeper_order_look(name, now_ms));
+    keeper_look_at(name, next_ms);
+}
+
+/* The clock has been set: what was due by it may be due no more, or long since. */
+static void keeper_watch_clock(struct keeper *keeper, int64_t wall_ms, int64_t mono_ms)
+{
+    int64_t skew_ms = (wall_ms - keeper->looked_wall_ms) - (mono_ms - keeper->looked_mono_ms);
+    bool first = keeper->looked_wall_ms == 0;
+    keeper->looked_wall_ms = wall_ms;
+    keeper->looked_mono_ms = mono_ms;
+    if (first || (skew_ms < KEEPER_SKEW_MS && skew_ms > -KEEPER_SKEW_MS))
+        return;
+    LOG_WARN_EVENT(keeper->world.log, "clock_set", LOG_INT("by_ms", skew_ms),
+                   LOG_STR("msg", "the wall clock has jumped: every date is looked at again"));
+    for (size_t i = 0; i < keeper->num_names; i++)
+        keeper_look_at(&keeper->names[i], 0);
+}
+
+static void keeper_rotate_tickets(struct keeper *keeper, int64_t mono_ms)
+{
+    if (!keeper->tickets_due_ms || mono_ms < keeper->tickets_due_ms)
+        return;
+    ticket_ring_rotate(&keeper_draft(keeper)->tickets);
+    keeper->tickets_due_ms = mono_ms + keeper->config->tls.ticket_rotate_s * 1000;
+}
+
+/* True where more is due than one turn should do. */
+static bool keeper_look_due(struct keeper *keeper, int64_t now_ms)
+{
+    struct due *first;
+    for (int i = 0; i < KEEPER_LOOKS_A_TURN; i++) {
+        if (!(first = due_queue_first(&keeper->due)) || first->at_ms > now_ms)
+            return false;
+        keeper_look_name(container_of(first, struct keeper_name, due), now_ms);
+    }
+    first = due_queue_first(&keeper->due);
+    return first && first->at_ms <= now_ms;
+}
+
+static void keeper_look_rings(struct alarm *alarm)
+{
+    struct keeper *keeper = container_of(alarm, struct keeper, look);
+    int64_t wall_ms = keeper_wall_ms(keeper), mono_ms = keeper_mono_ms(keeper);
+    keeper_watch_clock(keeper, wall_ms, mono_ms);
+    keeper_rotate_tickets(keeper, mono_ms);
+    if (keeper->loaded && !keeper_look_due(keeper, wall_ms) && !keeper->settled) {
+        keeper->settled = true;
+        keeper_draft(keeper); /* also where no name is to be served: whoever waits for it can begin */
+    }
+    keeper_state_flush(keeper);
+    keeper_arm(keeper);
+}
+
+static void keeper_engine_rings(struct alarm *alarm)
+{
+    struct keeper *keeper = container_of(alarm, struct keeper, engine);
+    acme_wake(keeper->acme);
+}
+
+void keeper_look_now(struct keeper *keeper)
+{
+    alarm_check(&keeper->engine);
+    alarm_set(&keeper->look, 0);
+}
+
+/* ---- names ---- */
+
+static enum name_kind keeper_kind_of(const struct keeper *keeper, const struct config_name *name)
+{
+    if (keeper->own && cert_covers(keeper->own, name->text))
+        return NAME_OWN;
+    switch (name->issuer) {
+    case CONFIG_ISSUER_ACME: return NAME_ACME;
+    case CONFIG_ISSUER_INTERNAL: return NAME_INTERNAL;
+    case CONFIG_ISSUER_OWN: break;
+    }
+    LOG_ERROR_EVENT(keeper->world.log, "name_not_covered", LOG_SLICE("name", name->text),
+                    LOG_STR("msg",
+                            "no CA may sign this name and the certificate of PORTICO_TLS_CERT does not have it: it "
+                            "is served with a placeholder"));
+    return NAME_OWN;
+}
+
+static void keeper_add_name(struct keeper *keeper, struct slice text, enum name_kind kind)
+{
+    struct keeper_name *name = &keeper->names[keeper->num_names];
+    if (map_get(&keeper->by_name, text))
+        return;
+    *name = (struct keeper_name){.keeper = keeper, .text = text, .kind = kind};
+    list_init(&name->dirty);
+    list_init(&name->announced);
+    list_init(&name->refresh);
+    map_put(&keeper->by_name, text, name);
+    keeper->num_names++;
+    keeper->has_internal = keeper->has_internal || kind == NAME_INTERNAL;
+}
+
+static void keeper_add_names(struct keeper *keeper)
+{
+    const struct config *config = keeper->config;
+    size_t num_sans = config->names_from_certificate && keeper->own ? keeper->own->num_names : 0;
+    keeper->names = mem_calloc(config->num_names + num_sans, sizeof *keeper->names);
+    for (size_t i = 0; i < config->num_names; i++)
+        keeper_add_name(keeper, config->names[i].text, keeper_kind_of(keeper, &config->names[i]));
+    for (size_t i = 0; i < num_sans; i++)
+        keeper_add_name(keeper, slice_str(keeper->own->names[i]), NAME_OWN);
+}
+
+static bool keeper_orders(const struct keeper *keeper)
+{
+    for (size_t i = 0; i < keeper->num_names; i++)
+        if (keeper->names[i].kind == NAME_ACME)
+            return true;
+    return false;
+}
+
+/* ---- life ---- */
+
+static struct err keeper_take_own(struct keeper *keeper, struct buf *out_mistake)
+{
+    if (keeper->config->tls.cert.text.len == 0)
+        return ERR_OK;
+    struct err err = own_cert_new(keeper->config, &keeper->own, out_mistake);
+    if (err_is(err))
+        return err;
+    if (keeper->own->num_names)
+        err = self_test(keeper->own, slice_str(keeper->own->names[0]));
+    if (err_is(err))
+        buf_append_str(out_mistake, "PORTICO_TLS_CERT: the certificate does not work in a TLS handshake");
+    return err;
+}
+
+static void keeper_free(struct grave *grave)
+{
+    struct keeper *keeper = container_of(grave, struct keeper, grave);
+    map_cleanup(&keeper->by_name);
+    mem_free(keeper->names);
+    cert_unref(keeper->own);
+    config_unref(keeper->config);
+    mem_free(keeper);
+}
+
+/* All that could still call. */
+static void keeper_silence(struct keeper *keeper)
+{
+    struct store *store = keeper->world.store;
+    acme_free(keeper->acme); /* withdraws what is published */
+    keeper->acme = NULL;
+    alarm_stop(&keeper->engine);
+    alarm_stop(&keeper->look);
+    if (keeper->num_state_batch)
+        store->ops->cancel(store, &keeper->state_call);
+    for (size_t i = 0; i < keeper->num_names; i++)
+        keeper_name_cleanup(&keeper->names[i]);
+    due_queue_cleanup(&keeper->due);
+    keeper_root_free(keeper);
+    keeper_publish_stop(keeper);
+    buf_cleanup(&keeper->storage_sentence);
+    buf_cleanup(&keeper->refresh_key);
+}
+
+struct err keeper_new(const struct keeper_world *world, const struct config *config, struct keeper **out_keeper,
+                      struct buf *out_mistake)
+{
+    struct keeper *keeper = MEM_NEW(struct keeper);
+    keeper->world = *world;
+    keeper->config = config_ref(config);
+    keeper->readable = true;
+    keeper->writing = STORE_FENCED;
+    list_init(&keeper->dirty);
+    alarm_init(&keeper->engine, world->loop, world->clock, keeper_engine_rings);
+    alarm_init(&keeper->look, world->loop, world->clock, keeper_look_rings);
+    keeper_publish_init(keeper);
+    keeper_load_init(keeper);
+    keeper_state_init(keeper);
+    struct err err = keeper_take_own(keeper, out_mistake);
+    if (!err_is(err)) {
+        keeper_add_names(keeper);
+        err = keeper_orders(keeper) ? keeper_engine_new(keeper, out_mistake) : ERR_OK;
+    }
+    if (err_is(err)) {
+        keeper->closing = true;
+        keeper_silence(keeper);
+        keeper_free(&keeper->grave);
+        return err;
+    }
+    *out_keeper = keeper;
+    return ERR_OK;
+}
+
+void keeper_start(struct keeper *keeper)
+{
+    struct certset *draft = keeper_draft(keeper);
+    if (keeper->num_names)
+        certset_set_default(draft, keeper->names[0].text);
+    if (keeper->config->tls.ticket_rotate_s > 0) {
+        keeper->tickets_due_ms = keeper_mono_ms(keeper);
+        keeper_rotate_tickets(keeper, keeper->tickets_due_ms);
+    }
+    keeper_load_start(keeper);
+}
+
+void keeper_stop_ordering(struct keeper *keeper)
+{
+    if (keeper->stopped)
+        return;
+    keeper_state_flush(keeper);
+    keeper->stopped = true;
+    keeper_order_cancel_all(keeper);
+    keeper->writer = false;
+    keeper->world.store->ops->unlock(keeper->world.store); /* behind what is being written */
+}
+
+void keeper_close(struct keeper *keeper)
+{
+    if (!keeper || keeper->closing)
+        return;
+    keeper->closing = true;
+    keeper_stop_ordering(keeper);
+    keeper_load_stop(keeper);
+    keeper_silence(keeper);
+    graveyard_bury(&keeper->world.loop->graveyard, &keeper->grave, keeper_free);
+}
+
+/* ---- the storage's word ---- */
+
+static void keeper_warn_durability(struct keeper *keeper, enum store_dir_durability durability)
+{
+    if (keeper->durability_said || durability == STORE_DIR_DURABLE)
+        return;
+    keeper->durability_said = true;
+    if (keeper->config->acme.kind != CONFIG_DIRECTORY_PUBLIC || !keeper_orders(keeper))
+        return;
+    LOG_WARN_EVENT(keeper->world.log, "storage_not_durable", LOG_STR("storage", keeper->config->storage.ptr),
+                   LOG_STR("durability", store_dir_durability_text(durability)),
+                   LOG_STR("msg",
+                           "certificates will be lost with it, and the CA issues no more than five identical ones in "
+                           "seven days: put PORTICO_STORAGE on a volume"));
+}
+
+void keeper_storage_reported(struct keeper *keeper, const struct store_dir_report *report)
+{
+    bool writes_again = report->writing == STORE_OK && keeper->writing != STORE_OK;
+    if (keeper->closing)
+        return;
+    keeper->writing = report->writing;
+    name_state_keep(&keeper->storage_sentence, slice_str(report->sentence));
+    if (report->reading == STORE_OK)
+        keeper_warn_durability(keeper, report->durability);
+    if (writes_again && keeper->loaded)
+        keeper_order_forgive_local(keeper);
+}
+
+/* ---- views ---- */
+
+struct keeper_state keeper_state(const struct keeper *keeper)
+{
+    struct keeper_state state = {.loaded = keeper->loaded,
+                                 .writer = keeper->writer,
+                                 .store_readable = keeper->readable,
+                                 .generation = keeper->generation,
+                                 .acknowledged = keeper->acknowledged,
+                                 .num_names = keeper->num_names,
+                                 .sentence = buf_slice(&keeper->storage_sentence)};
+    for (size_t i = 0; i < keeper->num_names; i++) {
+        const struct keeper_name *name = &keeper->names[i];
+        state.num_placeholders += name->cert && name->cert->source == CERT_PLACEHOLDER;
+        state.num_running += name->order != NULL;
+    }
+    return state;
+}
+
+void keeper_each(const struct keeper *keeper, void (*each)(void *ctx, const struct keeper_name_view *view), void *ctx)
+{
+    for (size_t i = 0; i < keeper->num_names; i++) {
+        const struct keeper_name *name = &keeper->names[i];
+        const struct name_state *state = &name->state;
+        struct keeper_name_view view = {.name = name->text,
+                                        .cert = name->cert,
+                                        .directory_url = buf_slice(&name->directory_url),
+                                        .managed = name->kind == NAME_ACME,
+                                        .step = name->order ? acme_order_step(name->order) : NULL,
+                                        .next_attempt_ms = name->next_attempt_ms,
+                                        .num_failures = state->backoff.num_failures,
+                                        .failed_ms = state->backoff.failed_ms,
+                                        .problem_class = buf_slice(&state->problem_class),
+                                        .problem_type = buf_slice(&state->problem_type),
+                                        .problem_detail = buf_slice(&state->problem_detail),
+                                        .problem_sentence = buf_slice(&state->problem_sentence)};
+        each(ctx, &view);
+    }
+}

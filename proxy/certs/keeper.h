@@ -1,0 +1,93 @@
+/* keeper: decides which certificate every name is served with, and when another is ordered.
+ *
+ * It reads what the store holds, orders through acme/acme.h, keeps schedule and back-off of each name in the store, and
+ * builds the certsets that the workers serve; whoever made it hands those on. It owns the engine, every certificate and
+ * the certset that was published last. Control thread. It never talks to a worker, opens no socket and no file, and never
+ * ends the process: whatever a CA or a store does, a name that has a usable certificate goes on being served with it.
+ *
+ *   keeper_new -> keeper_start -> publish (once the store has answered; placeholders where it holds nothing)
+ *              -> lock granted: orders, renewals, publications ... lock lost: standby, follows what others write
+ *              -> keeper_stop_ordering (drain) -> keeper_close */
+#ifndef CERTS_KEEPER_H
+#define CERTS_KEEPER_H
+
+#include "acme/store.h"
+#include "acme/transport.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "net/net_loop.h"
+#include "store/store_dir.h"
+#include "tls/certset.h"
+
+struct keeper;
+
+/* Copied by keeper_new; what it points at must outlive keeper_close. */
+struct keeper_world {
+    struct net_loop *loop;
+    struct log_ring *log; /* NULL: no log */
+    const struct clock *clock;
+    struct store *store;
+    struct transport *transport; /* to the CA (certs/ca_transport); NULL where config has no ACME directory */
+    void *ctx;
+    /* Hand this to every worker; one reference comes along. Generations grow. Called from the loop, never from within a
+     * call of the keeper's. */
+    void (*publish)(void *ctx, struct certset *set);
+};
+
+/* Reads TLS_CERT, TLS_KEY and ACME_ACCOUNT_KEY out of config, of which it holds a reference. On failure (they cannot
+ * work: bad configuration) *out_mistake gets a sentence for a person that names the variable. Nothing runs yet. */
+MUST_CHECK struct err keeper_new(const struct keeper_world *world, const struct config *config,
+                                 struct keeper **out_keeper, struct buf *out_mistake);
+/* Asks the store for what it holds and for the right to write. The first publication follows as soon as the store has
+ * answered, whatever it answers; it never waits for a CA. */
+void keeper_start(struct keeper *keeper);
+/* A draining process: runs no order any more, withdraws challenges and gives the right to write up, so that whoever
+ * comes next can take over. Goes on serving. Idempotent. */
+void keeper_stop_ordering(struct keeper *keeper);
+/* After it nothing is called, and the keeper frees itself when the stack is empty. The store and the transport may be
+ * freed right behind it. NULL is fine. */
+void keeper_close(struct keeper *keeper);
+
+/* Every live worker serves at least this generation: only then is a challenge posted to the CA (DESIGN.md,
+ * "Acknowledged publication"), and a certificate said to be published. May be called from within publish. NULL is fine. */
+void keeper_acknowledged(struct keeper *keeper, uint64_t generation);
+/* A worker has answered HTTP-01 for this token (ACME-50). */
+void keeper_challenge_seen(struct keeper *keeper, struct slice token);
+/* What store_dir says of itself, whenever it says it: why nothing can be written, how durable the storage is. */
+void keeper_storage_reported(struct keeper *keeper, const struct store_dir_report *report);
+
+/* Looks at every clock at once instead of within a minute: behind a suspended machine, and in tests. */
+void keeper_look_now(struct keeper *keeper);
+
+/* How it stands. */
+struct keeper_state {
+    bool loaded;         /* the store has answered: startupz */
+    bool writer;         /* we hold the right to write; else a standby */
+    bool store_readable; /* false: what is stored is unknown, and nothing is ordered from a public CA */
+    uint64_t generation; /* of the last publication */
+    uint64_t acknowledged;
+    size_t num_names, num_placeholders, num_running;
+    struct slice sentence; /* what is wrong with the storage, for a person; empty where nothing is */
+};
+
+struct keeper_state keeper_state(const struct keeper *keeper);
+
+/* One name, for status and metrics. Views, valid during the call. */
+struct keeper_name_view {
+    struct slice name;
+    const struct cert *cert;    /* the one served: dates, serial, issuer, source; NULL before the first publication */
+    struct slice directory_url; /* where the served certificate was ordered; empty for the other sources */
+    bool managed;               /* ours to order by ACME */
+    const char *step;           /* of the order that runs, e.g. "poll-authz"; NULL: none runs */
+    int64_t next_attempt_ms;    /* wall clock; 0: none is planned */
+    uint32_t num_failures;      /* in a row */
+    int64_t failed_ms;          /* wall clock of the last one; 0: none */
+    struct slice problem_class, problem_type, problem_detail, problem_sentence; /* of the last one; empty: none */
+};
+
+/* In the order of the configuration. */
+void keeper_each(const struct keeper *keeper, void (*each)(void *ctx, const struct keeper_name_view *view), void *ctx);
+
+#endif

@@ -1,0 +1,360 @@
+#include "acme/chain.h"
+#include "certs/keeper_internal.h"
+#include "store/cert_record.h"
+
+static const struct slice certificate_prefix = {"certificate/", 12};
+static const struct slice state_prefix = {"state/", 6};
+static const struct slice root_key = {"internal-ca", 11};
+
+static struct keeper_name *keeper_find(const struct keeper *keeper, struct slice key, struct slice prefix)
+{
+    return slice_starts(key, prefix) ? map_get(&keeper->by_name, slice_skip(key, prefix.len)) : NULL;
+}
+
+/* ---- one certificate record ---- */
+
+struct err keeper_make_cert(enum cert_source source, const struct chain *chain, const struct evp_pkey_st *key,
+                            struct cert **out_cert)
+{
+    struct slice parts[LIMIT_CHAIN_CERTS];
+    struct buf key_der = {0};
+    for (size_t i = 0; i < chain->num_certs; i++)
+        parts[i] = chain->certs[i].der;
+    key_write_pkcs8(key, &key_der);
+    struct err err = cert_new(source, parts, chain->num_certs, buf_slice(&key_der), out_cert);
+    buf_cleanup_secret(&key_der);
+    return err;
+}
+
+static struct err cert_of_record(const struct cert_record *record, struct slice name, struct cert **out_cert)
+{
+    struct chain chain;
+    struct evp_pkey_st *key = NULL;
+    struct err err = chain_parse(record->chain_pem, &chain);
+    if (err_is(err))
+        return err;
+    err = key_read_pem(record->key_pem, &key);
+    if (!err_is(err))
+        err = keeper_make_cert(CERT_ISSUED, &chain, key, out_cert);
+    key_free(key);
+    chain_cleanup(&chain);
+    if (!err_is(err) && !cert_covers(*out_cert, name)) {
+        cert_unref(*out_cert);
+        err = err_make(ERR_INPUT, 0, "the certificate is for other names");
+    }
+    return err;
+}
+
+static void keeper_log_loaded(const struct keeper_name *name)
+{
+    char not_after[CLOCK_TEXT_BYTES];
+    const struct cert *cert = name->cert;
+    LOG_INFO_EVENT(name->keeper->world.log, "certificate_loaded", LOG_SLICE("name", name->text),
+                   LOG_STR("serial", cert->serial), LOG_STR("issuer", cert->issuer),
+                   LOG_STR("not_after", clock_rfc3339(cert->not_after_s * 1000, not_after)),
+                   LOG_SLICE("directory", buf_slice(&name->directory_url)));
+}
+
+/* A certificate that could not be stored is newer than what the store has. */
+static bool keeper_has_newer(const struct keeper_name *name, const struct cert *stored)
+{
+    return name->cert && name->cert->source == CERT_ISSUED && name->cert->not_before_s > stored->not_before_s;
+}
+
+static void name_use_record(struct keeper_name *name, const struct cert_record *record, struct cert *cert)
+{
+    bool same = name->cert && name->cert->source == CERT_ISSUED && strcmp(name->cert->serial, cert->serial) == 0;
+    name->record_generation = record->generation;
+    if (same || keeper_has_newer(name, cert)) {
+        cert_unref(cert);
+        return;
+    }
+    keeper_serve(name, cert, record->directory_url);
+    keeper_log_loaded(name);
+}
+
+static void name_take_record(struct keeper_name *name, struct slice value)
+{
+    struct arena arena = {0};
+    struct cert_record record;
+    struct cert *cert = NULL;
+    struct err err = cert_record_read(&arena, value, &record);
+    if (!err_is(err))
+        err = cert_of_record(&record, name->text, &cert);
+    bool news = !name->unreadable;
+    name->stored = true;
+    name->unreadable = err_is(err);
+    if (err_is(err) && news)
+        keeper_log_failure(
+            name->keeper, "certificate_unreadable", name->text, err,
+            "the stored certificate is damaged and nothing is ordered in its place: restore the file, or "
+            "remove it to order anew");
+    if (!err_is(err))
+        name_use_record(name, &record, cert);
+    arena_cleanup(&arena);
+    keeper_look_soon(name);
+}
+
+/* ---- all records ---- */
+
+/* "Cannot read" is never "not there": without the whole list every name that is not in it may have a record. */
+static void keeper_take_certificates(struct keeper *keeper, enum store_result result,
+                                     const struct store_record *records, size_t num_records)
+{
+    bool whole = result == STORE_OK || result == STORE_NOT_FOUND;
+    keeper->readable = whole;
+    keeper->read_result = result;
+    for (size_t i = 0; i < keeper->num_names; i++)
+        keeper->names[i].stored = false;
+    for (size_t i = 0; i < num_records; i++) {
+        struct keeper_name *name = keeper_find(keeper, records[i].key, certificate_prefix);
+        if (name && name->kind == NAME_ACME)
+            name_take_record(name, records[i].value);
+    }
+    for (size_t i = 0; i < keeper->num_names; i++)
+        if (!keeper->names[i].stored)
+            keeper->names[i].unreadable = !whole && keeper->names[i].kind == NAME_ACME;
+}
+
+static void keeper_take_states(struct keeper *keeper, const struct store_record *records, size_t num_records)
+{
+    struct slice directory_url = keeper->config->acme.directory;
+    for (size_t i = 0; i < num_records; i++) {
+        struct keeper_name *name = keeper_find(keeper, records[i].key, state_prefix);
+        if (!name || name->kind != NAME_ACME || !list_empty(&name->dirty))
+            continue;
+        if (!name_state_read(&name->state, records[i].value))
+            LOG_WARN_EVENT(keeper->world.log, "state_unreadable", LOG_SLICE("name", name->text),
+                           LOG_STR("msg", "its back-off and schedule start afresh"));
+        if (!slice_eq(buf_slice(&name->state.directory_url), directory_url)) {
+            backoff_succeeded(&name->state.backoff);
+            name_state_clear_problem(&name->state);
+        }
+    }
+}
+
+/* Once for each reason: it is read again and again. */
+static void keeper_log_unreadable(struct keeper *keeper)
+{
+    if (keeper->said_result == keeper->read_result)
+        return;
+    keeper->said_result = keeper->read_result;
+    LOG_ERROR_EVENT(keeper->world.log, "store_unreadable", LOG_STR("result", store_result_text(keeper->read_result)),
+                    LOG_SLICE("reason", buf_slice(&keeper->storage_sentence)),
+                    LOG_STR("msg",
+                            "names whose certificates cannot be read are served with placeholders, and nothing is "
+                            "ordered for them until they can"));
+}
+
+static bool keeper_misses_records(const struct keeper *keeper)
+{
+    for (size_t i = 0; i < keeper->num_names; i++)
+        if (keeper->names[i].unreadable)
+            return true;
+    return !keeper->readable;
+}
+
+static void keeper_load_finish(struct keeper *keeper)
+{
+    keeper->stage = STAGE_IDLE;
+    keeper->loaded = true;
+    if (keeper->readable)
+        keeper->said_result = STORE_OK;
+    else
+        keeper_log_unreadable(keeper);
+    if (keeper_misses_records(keeper))
+        tick_start(&keeper->world.loop->ticker, &keeper->reload, KEEPER_RELOAD_MS);
+    keeper_look_all(keeper);
+}
+
+static bool keeper_root_is_coming(const struct keeper *keeper)
+{
+    return keeper->root_busy || (!keeper->root && keeper->root_absent && !keeper->standby_known);
+}
+
+void keeper_root_settled(struct keeper *keeper)
+{
+    if (keeper->stage == STAGE_ROOT_WAIT && !keeper_root_is_coming(keeper))
+        keeper_load_finish(keeper);
+}
+
+static void keeper_load_next(struct keeper *keeper, enum keeper_stage stage)
+{
+    struct store *store = keeper->world.store;
+    keeper->stage = stage;
+    if (stage == STAGE_CERTIFICATES)
+        store->ops->list(store, certificate_prefix, &keeper->load_call);
+    else if (stage == STAGE_STATES)
+        store->ops->list(store, state_prefix, &keeper->load_call);
+    else if (keeper->has_internal)
+        store->ops->get(store, root_key, &keeper->load_call);
+    else
+        keeper_load_finish(keeper);
+}
+
+static void keeper_load_done(struct store_call *call, enum store_result result, const struct store_record *records,
+                             size_t num_records)
+{
+    struct keeper *keeper = container_of(call, struct keeper, load_call);
+    switch (keeper->stage) {
+    case STAGE_CERTIFICATES:
+        keeper_take_certificates(keeper, result, records, num_records);
+        keeper_load_next(keeper, STAGE_STATES);
+        return;
+    case STAGE_STATES:
+        keeper_take_states(keeper, records, num_records);
+        keeper_load_next(keeper, STAGE_ROOT);
+        return;
+    case STAGE_ROOT:
+        keeper->stage = STAGE_ROOT_WAIT;
+        keeper_root_loaded(keeper, result, num_records ? records[0].value : SLICE_NONE);
+        keeper_root_settled(keeper);
+        return;
+    case STAGE_ROOT_WAIT:
+    case STAGE_IDLE: return;
+    }
+}
+
+static void keeper_load_cancel(struct keeper *keeper)
+{
+    if (keeper->stage != STAGE_IDLE && keeper->stage != STAGE_ROOT_WAIT)
+        keeper->world.store->ops->cancel(keeper->world.store, &keeper->load_call);
+    keeper->stage = STAGE_IDLE;
+}
+
+static void keeper_load_again(struct keeper *keeper)
+{
+    keeper_load_cancel(keeper);
+    tick_stop(&keeper->reload);
+    keeper_load_next(keeper, STAGE_CERTIFICATES);
+}
+
+static void keeper_reload_expired(struct tick *tick)
+{
+    struct keeper *keeper = container_of(tick, struct keeper, reload);
+    if (keeper->stage == STAGE_IDLE)
+        keeper_load_again(keeper);
+}
+
+/* ---- a standby follows ---- */
+
+static void keeper_refresh_next(struct keeper *keeper);
+
+static void keeper_refresh_done(struct store_call *call, enum store_result result, const struct store_record *records,
+                                size_t num_records)
+{
+    struct keeper *keeper = container_of(call, struct keeper, refresh_call);
+    struct keeper_name *name = keeper_find(keeper, buf_slice(&keeper->refresh_key), certificate_prefix);
+    keeper->refresh_busy = false;
+    if (result == STORE_OK && num_records == 1 && name)
+        name_take_record(name, records[0].value);
+    keeper_refresh_next(keeper); /* a record that is gone: what is served goes on being served */
+}
+
+static void keeper_refresh_next(struct keeper *keeper)
+{
+    struct list *node = keeper->refresh_busy ? NULL : list_first(&keeper->refreshing);
+    if (!node)
+        return;
+    struct keeper_name *name = container_of(node, struct keeper_name, refresh);
+    list_remove(node);
+    keeper->refresh_key.len = 0;
+    buf_append_slice(&keeper->refresh_key, certificate_prefix);
+    buf_append_slice(&keeper->refresh_key, name->text);
+    keeper->refresh_busy = true;
+    keeper->world.store->ops->get(keeper->world.store, buf_slice(&keeper->refresh_key), &keeper->refresh_call);
+}
+
+static void keeper_changed(struct store_watch *watch, struct slice key)
+{
+    struct keeper *keeper = container_of(watch, struct keeper, watch);
+    struct keeper_name *name = keeper_find(keeper, key, certificate_prefix);
+    if (keeper->writer || !keeper->loaded)
+        return;
+    if (slice_eq(key, root_key) && keeper->has_internal && !keeper->root && keeper->stage == STAGE_IDLE)
+        keeper_load_again(keeper);
+    if (!name || name->kind != NAME_ACME || !list_empty(&name->refresh))
+        return;
+    list_append(&keeper->refreshing, &name->refresh);
+    keeper_refresh_next(keeper);
+}
+
+/* ---- the right to write ---- */
+
+static void keeper_granted(struct store_lock *lock)
+{
+    struct keeper *keeper = container_of(lock, struct keeper, lock);
+    keeper->writer = keeper->standby_known = true;
+    tick_stop(&keeper->standby);
+    if (keeper->standby_said)
+        LOG_INFO_EVENT(keeper->world.log, "takeover",
+                       LOG_STR("msg", "this process may write and order certificates from now on"));
+    keeper->standby_said = false;
+    keeper_load_again(keeper); /* another may have written until now */
+}
+
+static void keeper_log_standby(struct keeper *keeper)
+{
+    struct slice reason = buf_slice(&keeper->storage_sentence);
+    keeper->standby_said = true;
+    if (keeper->writing != STORE_FENCED) {
+        LOG_ERROR_EVENT(keeper->world.log, "storage_not_writable", LOG_STR("storage", keeper->config->storage.ptr),
+                        LOG_SLICE("reason", reason),
+                        LOG_STR("msg", "this process serves what it can read and orders nothing until it may write"));
+        return;
+    }
+    LOG_INFO_EVENT(keeper->world.log, "standby", LOG_STR("storage", keeper->config->storage.ptr),
+                   LOG_SLICE("reason", reason.len ? reason : SLICE_LIT("another process holds the right to write")),
+                   LOG_STR("msg", "this process serves what is stored and orders nothing until it may write"));
+}
+
+static void keeper_standby_expired(struct tick *tick)
+{
+    struct keeper *keeper = container_of(tick, struct keeper, standby);
+    keeper->standby_known = true;
+    if (!keeper->writer && !keeper->stopped)
+        keeper_log_standby(keeper);
+    keeper_root_settled(keeper);
+}
+
+static void keeper_lost(struct store_lock *lock)
+{
+    struct keeper *keeper = container_of(lock, struct keeper, lock);
+    keeper->writer = false;
+    keeper_order_cancel_all(keeper);
+    keeper_log_standby(keeper);
+    keeper->world.store->ops->lock(keeper->world.store, &keeper->lock);
+}
+
+void keeper_load_init(struct keeper *keeper)
+{
+    keeper->load_call.done = keeper_load_done;
+    keeper->refresh_call.done = keeper_refresh_done;
+    keeper->watch.changed = keeper_changed;
+    keeper->lock.granted = keeper_granted;
+    keeper->lock.lost = keeper_lost;
+    list_init(&keeper->refreshing);
+    tick_init(&keeper->reload, keeper_reload_expired);
+    tick_init(&keeper->standby, keeper_standby_expired);
+}
+
+void keeper_load_start(struct keeper *keeper)
+{
+    struct store *store = keeper->world.store;
+    store->ops->watch(store, &keeper->watch); /* before reading, so that no change is missed */
+    store->ops->lock(store, &keeper->lock);
+    tick_start(&keeper->world.loop->ticker, &keeper->standby, KEEPER_STANDBY_MS);
+    keeper_load_next(keeper, STAGE_CERTIFICATES);
+}
+
+void keeper_load_stop(struct keeper *keeper)
+{
+    struct store *store = keeper->world.store;
+    keeper_load_cancel(keeper);
+    if (keeper->refresh_busy)
+        store->ops->cancel(store, &keeper->refresh_call);
+    keeper->refresh_busy = false;
+    tick_stop(&keeper->reload);
+    tick_stop(&keeper->standby);
+    store->ops->watch(store, NULL);
+}

@@ -1,0 +1,178 @@
+#include "certs/keeper_internal.h"
+
+/* An answer to a challenge that is, or will be, in every worker's certset. */
+struct keeper_publication {
+    struct keeper *keeper;
+    struct acme_publication *asked;
+    struct list node;    /* in keeper->publications */
+    uint64_t generation; /* the first that has it; 0: in the draft */
+    bool told;           /* done has been called */
+    struct tick deadline;
+};
+
+/* ---- certsets ---- */
+
+struct certset *keeper_draft(struct keeper *keeper)
+{
+    if (!keeper->draft)
+        keeper->draft = keeper->set ? certset_copy(keeper->set) : certset_new();
+    deferred_start(keeper->world.loop, &keeper->publish);
+    return keeper->draft;
+}
+
+static void keeper_stamp(struct keeper *keeper)
+{
+    int64_t now_ms = keeper_mono_ms(keeper);
+    LIST_EACH(&keeper->publications, node)
+    {
+        struct keeper_publication *publication = container_of(node, struct keeper_publication, node);
+        if (publication->generation == 0)
+            publication->generation = keeper->generation;
+    }
+    LIST_EACH(&keeper->announcing, node)
+    {
+        struct keeper_name *name = container_of(node, struct keeper_name, announced);
+        if (name->announced_in == 0) {
+            name->announced_in = keeper->generation;
+            name->announced_ms = now_ms;
+        }
+    }
+}
+
+static void keeper_publish_draft(struct deferred *deferred)
+{
+    struct keeper *keeper = container_of(deferred, struct keeper, publish);
+    if (!keeper->draft || !keeper->settled) /* the first publication waits for the store, and is complete */
+        return;
+    certset_unref(keeper->set);
+    keeper->set = keeper->draft;
+    keeper->draft = NULL;
+    keeper->set->generation = ++keeper->generation;
+    keeper_stamp(keeper);
+    keeper->world.publish(keeper->world.ctx, certset_ref(keeper->set));
+}
+
+void keeper_serve(struct keeper_name *name, struct cert *cert, struct slice directory_url)
+{
+    cert_unref(name->cert);
+    name->cert = cert;
+    name_state_keep(&name->directory_url, directory_url);
+    certset_put(keeper_draft(name->keeper), name->text, cert, name->kind == NAME_ACME);
+}
+
+void keeper_announce(struct keeper_name *name)
+{
+    list_remove(&name->announced);
+    list_append(&name->keeper->announcing, &name->announced);
+    name->announced_in = 0;
+}
+
+/* ---- acknowledgement ---- */
+
+static void keeper_log_published(const struct keeper_name *name)
+{
+    char not_after[CLOCK_TEXT_BYTES];
+    struct keeper *keeper = name->keeper;
+    LOG_INFO_EVENT(keeper->world.log, "certificate_published", LOG_SLICE("name", name->text),
+                   LOG_STR("serial", name->cert->serial), LOG_STR("source", cert_source_text(name->cert->source)),
+                   LOG_STR("not_after", clock_rfc3339(name->cert->not_after_s * 1000, not_after)),
+                   LOG_INT("generation", name->announced_in),
+                   LOG_INT("milliseconds", keeper_mono_ms(keeper) - name->announced_ms));
+}
+
+static void publication_tell(struct keeper_publication *publication, struct err err)
+{
+    publication->told = true;
+    tick_stop(&publication->deadline);
+    publication->asked->done(publication->asked, err);
+}
+
+static bool keeper_is_acknowledged(const struct keeper *keeper, uint64_t generation)
+{
+    return generation != 0 && generation <= keeper->acknowledged;
+}
+
+void keeper_acknowledged(struct keeper *keeper, uint64_t generation)
+{
+    if (!keeper || keeper->closing || generation <= keeper->acknowledged)
+        return;
+    keeper->acknowledged = generation;
+    LIST_EACH(&keeper->announcing, node)
+    {
+        struct keeper_name *name = container_of(node, struct keeper_name, announced);
+        if (!keeper_is_acknowledged(keeper, name->announced_in))
+            continue;
+        list_remove(node);
+        keeper_log_published(name);
+    }
+    LIST_EACH(&keeper->publications, node)
+    {
+        struct keeper_publication *publication = container_of(node, struct keeper_publication, node);
+        if (!publication->told && keeper_is_acknowledged(keeper, publication->generation))
+            publication_tell(publication, ERR_OK);
+    }
+}
+
+static void publication_expired(struct tick *tick)
+{
+    struct keeper_publication *publication = container_of(tick, struct keeper_publication, deadline);
+    publication_tell(publication, err_make(ERR_TIMEOUT, 0, "a worker does not serve the challenge's answer after 5 s"));
+}
+
+/* ---- challenges ---- */
+
+void keeper_publish_challenge(void *ctx, struct acme_publication *asked)
+{
+    struct keeper *keeper = ctx;
+    struct keeper_publication *publication = MEM_NEW(struct keeper_publication);
+    publication->keeper = keeper;
+    publication->asked = asked;
+    asked->pending = publication;
+    tick_init(&publication->deadline, publication_expired);
+    tick_start(&keeper->world.loop->ticker, &publication->deadline, KEEPER_ACKNOWLEDGE_MS);
+    list_append(&keeper->publications, &publication->node);
+    certset_put_pending(keeper_draft(keeper), asked->token, asked->key_authorization);
+}
+
+void keeper_withdraw_challenge(void *ctx, struct acme_publication *asked)
+{
+    struct keeper *keeper = ctx;
+    struct keeper_publication *publication = asked->pending;
+    list_remove(&publication->node);
+    tick_stop(&publication->deadline);
+    mem_free(publication);
+    if (!keeper->closing)
+        certset_remove_pending(keeper_draft(keeper), asked->token);
+}
+
+void keeper_challenge_seen(struct keeper *keeper, struct slice token)
+{
+    LIST_EACH(&keeper->publications, node)
+    {
+        struct acme_publication *asked = container_of(node, struct keeper_publication, node)->asked;
+        bool told = container_of(node, struct keeper_publication, node)->told;
+        if (told && asked->seen && slice_eq(asked->token, token))
+            asked->seen(asked);
+    }
+}
+
+void keeper_account_known(void *ctx, struct slice thumbprint)
+{
+    struct keeper *keeper = ctx;
+    certset_set_thumbprint(keeper_draft(keeper), thumbprint);
+}
+
+void keeper_publish_init(struct keeper *keeper)
+{
+    deferred_init(&keeper->publish, keeper_publish_draft);
+    list_init(&keeper->publications);
+    list_init(&keeper->announcing);
+}
+
+void keeper_publish_stop(struct keeper *keeper)
+{
+    deferred_stop(&keeper->publish);
+    certset_unref(keeper->draft);
+    certset_unref(keeper->set);
+    keeper->draft = keeper->set = NULL;
+}

@@ -1,0 +1,83 @@
+#include "certs/name_state.h"
+
+#include "base/json_read.h"
+#include "base/json_write.h"
+
+enum { NAME_STATE_VERSION = 1 };
+
+void name_state_keep(struct buf *kept, struct slice text)
+{
+    kept->len = 0;
+    buf_append_slice(kept, text);
+}
+
+void name_state_clear_problem(struct name_state *state)
+{
+    buf_cleanup(&state->problem_class);
+    buf_cleanup(&state->problem_type);
+    buf_cleanup(&state->problem_detail);
+    buf_cleanup(&state->problem_sentence);
+}
+
+void name_state_cleanup(struct name_state *state)
+{
+    name_state_clear_problem(state);
+    buf_cleanup(&state->serial);
+    buf_cleanup(&state->directory_url);
+    *state = (struct name_state){0};
+}
+
+void name_state_set_problem(struct name_state *state, const struct problem *problem, struct slice sentence)
+{
+    name_state_keep(&state->problem_class, slice_str(problem_class_name(problem->class)));
+    name_state_keep(&state->problem_type, problem->type);
+    name_state_keep(&state->problem_detail, problem->detail);
+    name_state_keep(&state->problem_sentence, sentence);
+}
+
+static void put_kept(struct json_writer *w, const char *key, const struct buf *kept)
+{
+    if (kept->len)
+        json_put_string(w, key, buf_slice(kept));
+}
+
+void name_state_write(const struct name_state *state, struct buf *out)
+{
+    struct json_writer w = json_writer_on(out);
+    json_object(&w);
+    json_put_int(&w, "version", NAME_STATE_VERSION);
+    json_put_int(&w, "renew_at_ms", state->renew_at_ms);
+    json_put_int(&w, "renew_permille", state->renew_permille);
+    put_kept(&w, "serial", &state->serial);
+    put_kept(&w, "directory", &state->directory_url);
+    backoff_write(&state->backoff, &w);
+    put_kept(&w, "problem_class", &state->problem_class);
+    put_kept(&w, "problem_type", &state->problem_type);
+    put_kept(&w, "problem_detail", &state->problem_detail);
+    put_kept(&w, "problem_sentence", &state->problem_sentence);
+    json_end_object(&w);
+    buf_append_char(out, '\n');
+}
+
+bool name_state_read(struct name_state *state, struct slice text)
+{
+    struct arena arena = {0};
+    struct json *json = NULL;
+    int64_t version = 0;
+    name_state_cleanup(state);
+    struct err err = json_parse(&arena, text, 0, &json);
+    bool fine = !err_is(err) && json_get_int(json, "version", NAME_STATE_VERSION, NAME_STATE_VERSION, &version);
+    if (fine) {
+        state->backoff = backoff_read(json);
+        json_get_int(json, "renew_at_ms", 0, INT64_MAX / 2, &state->renew_at_ms);
+        json_get_int(json, "renew_permille", 0, 1000, &state->renew_permille);
+        name_state_keep(&state->serial, json_get_string(json, "serial"));
+        name_state_keep(&state->directory_url, json_get_string(json, "directory"));
+        name_state_keep(&state->problem_class, json_get_string(json, "problem_class"));
+        name_state_keep(&state->problem_type, json_get_string(json, "problem_type"));
+        name_state_keep(&state->problem_detail, json_get_string(json, "problem_detail"));
+        name_state_keep(&state->problem_sentence, json_get_string(json, "problem_sentence"));
+    }
+    arena_cleanup(&arena);
+    return fine;
+}

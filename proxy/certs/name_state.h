@@ -1,0 +1,28 @@
+/* name_state: what is remembered of a name between two attempts and over restarts: the instant chosen for its renewal, its
+ * back-off and its last problem. As JSON it is the record state/NAME. Owns its texts. Pure; one thread.
+ *
+ * A state that cannot be read is no state: at worst a name is tried once too soon. It never holds a secret. */
+#ifndef CERTS_NAME_STATE_H
+#define CERTS_NAME_STATE_H
+
+#include "acme/backoff.h"
+
+struct name_state {
+    struct backoff backoff;
+    int64_t renew_at_ms;      /* wall clock; 0: not chosen */
+    int64_t renew_permille;   /* the setting by which it was chosen */
+    struct buf serial;        /* of the certificate that it was chosen for */
+    struct buf directory_url; /* where the failures happened; another directory starts afresh */
+    struct buf problem_class, problem_type, problem_detail, problem_sentence; /* empty: none */
+};
+
+void name_state_cleanup(struct name_state *state);
+void name_state_write(const struct name_state *state, struct buf *out);
+/* Replaces *state. False where the text makes no sense: it is empty then. */
+bool name_state_read(struct name_state *state, struct slice text);
+void name_state_set_problem(struct name_state *state, const struct problem *problem, struct slice sentence);
+void name_state_clear_problem(struct name_state *state);
+/* Replaces what a buf holds. */
+void name_state_keep(struct buf *kept, struct slice text);
+
+#endif

@@ -1,0 +1,43 @@
+/* cli: the commands, one file each. A command is handed its arguments, the environment and where to write, and returns
+ * the exit code of the process; it reads nothing global. Main thread; `run` alone starts others. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+/* What the process ends with (PRODUCT.md). */
+enum cli_exit {
+    CLI_EXIT_CLEAN = 0,
+    CLI_EXIT_FATAL = 1, /* at run time */
+    CLI_EXIT_USAGE = 2,
+    CLI_EXIT_CUT = 3,    /* the drain's cap cut connections */
+    CLI_EXIT_CONFIG = 78 /* bad configuration (EX_CONFIG) */
+};
+
+struct cli_call {
+    const char *const *args; /* behind the command's name */
+    size_t num_args;
+    const char *const *environment; /* NAME=value, NULL-terminated */
+    FILE *out, *err;
+    const char *version;          /* of this program */
+    const char *boringssl_source; /* which BoringSSL is inside, in words */
+};
+
+/* args: the command's name, or nothing for `run`, and its arguments. */
+int cli_dispatch(const struct cli_call *call);
+
+/* Serves until told to end. */
+int cli_run(const struct cli_call *call);
+/* Validates, and prints every effective value with its source. */
+int cli_check(const struct cli_call *call);
+/* [--ready]: asks the running process, 2 s in all; 0 or 1. */
+int cli_healthcheck(const struct cli_call *call);
+int cli_version(const struct cli_call *call);
+/* [--markdown]: the README's table of variables. */
+int cli_help(const struct cli_call *call);
+
+/* For commands without arguments: 0, or says so and gives the exit code. */
+int cli_no_args(const struct cli_call *call, const char *command);
+
+#endif

@@ -1,0 +1,34 @@
+/* portico [run]: configuration and log, then the control thread takes over. */
+#include "cli/cli.h"
+
+#include "cli/print.h"
+#include "core/control.h"
+
+#include <unistd.h>
+
+static enum log_format log_format_of(const struct config *config, int fd)
+{
+    if (config->log.format == CONFIG_LOG_AUTO)
+        return isatty(fd) ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON;
+    return config->log.format == CONFIG_LOG_TEXT ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON;
+}
+
+int cli_run(const struct cli_call *call)
+{
+    struct config *config;
+    struct config_mistakes mistakes = {0};
+    int refused = cli_no_args(call, "run");
+    if (refused)
+        return refused;
+    if (!config_load(call->environment, &config, &mistakes)) {
+        print_mistakes(call->err, &mistakes);
+        config_mistakes_cleanup(&mistakes);
+        return CLI_EXIT_CONFIG;
+    }
+    struct log *log = log_new(STDOUT_FILENO, log_format_of(config, STDOUT_FILENO), config->log.level);
+    int code = core_run(config, log, call->version); /* starts the log's writer, once it has masked the signals */
+    log_stop(log);
+    log_free(log);
+    config_unref(config);
+    return code;
+}

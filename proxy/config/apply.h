@@ -1,0 +1,37 @@
+/* apply: how the text of a row becomes a field: one function per kind of value. Private to config/. */
+#ifndef CONFIG_APPLY_H
+#define CONFIG_APPLY_H
+
+#include "config/build.h"
+
+void apply_duration_ms(struct build *build, enum row row, struct slice text);
+/* Whole seconds. */
+void apply_duration_s(struct build *build, enum row row, struct slice text);
+void apply_size_u64(struct build *build, enum row row, struct slice text);
+void apply_size(struct build *build, enum row row, struct slice text);
+/* A uint32_t. */
+void apply_count(struct build *build, enum row row, struct slice text);
+/* The same, and "auto" for 0. */
+void apply_count_or_auto(struct build *build, enum row row, struct slice text);
+void apply_bool(struct build *build, enum row row, struct slice text);
+/* An enum, by the row's choices. */
+void apply_choice(struct build *build, enum row row, struct slice text);
+void apply_listen(struct build *build, enum row row, struct slice text);
+/* ":443" or "443". */
+void apply_port(struct build *build, enum row row, struct slice text);
+void apply_storage(struct build *build, enum row row, struct slice text);
+void apply_directory(struct build *build, enum row row, struct slice text);
+void apply_email(struct build *build, enum row row, struct slice text);
+void apply_eab_kid(struct build *build, enum row row, struct slice text);
+void apply_eab_hmac_key(struct build *build, enum row row, struct slice text);
+void apply_renew_at(struct build *build, enum row row, struct slice text);
+void apply_hsts(struct build *build, enum row row, struct slice text);
+void apply_pem_certificates(struct build *build, enum row row, struct slice text);
+void apply_pem_key(struct build *build, enum row row, struct slice text);
+
+/* A bound as a person writes it: "10m", "64k". */
+enum { BOUND_TEXT_BYTES = 32 };
+const char *bound_duration_text(uint64_t ms, char out[BOUND_TEXT_BYTES]);
+const char *bound_size_text(uint64_t bytes, char out[BOUND_TEXT_BYTES]);
+
+#endif

@@ -1,0 +1,253 @@
+/* The one table. README's table, `portico help` and `portico check` are made from it. */
+#include "config/apply.h"
+
+#include "base/limits.h"
+
+#define P "PORTICO_"
+#define FIELD(member) offsetof(struct config, member)
+
+/* Bounds of durations, in ms, and of sizes. */
+#define S UINT64_C(1000)
+#define M (60 * S)
+#define H (60 * M)
+#define D (24 * H)
+#define KIB UINT64_C(1024)
+
+static const struct parse_choice http_modes[] = {
+    {"redirect", CONFIG_HTTP_REDIRECT}, {"serve", CONFIG_HTTP_SERVE}, {"off", CONFIG_HTTP_OFF}, {NULL, 0}};
+static const struct parse_choice tls_policies[] = {
+    {"intermediate", CONFIG_TLS_INTERMEDIATE}, {"modern", CONFIG_TLS_MODERN}, {NULL, 0}};
+static const struct parse_choice unknown_snis[] = {
+    {"reject", CONFIG_SNI_REJECT}, {"default", CONFIG_SNI_DEFAULT}, {NULL, 0}};
+static const struct parse_choice log_levels[] = {{"debug", LOG_LEVEL_DEBUG},
+                                                 {"info", LOG_LEVEL_INFO},
+                                                 {"warn", LOG_LEVEL_WARN},
+                                                 {"error", LOG_LEVEL_ERROR},
+                                                 {NULL, 0}};
+static const struct parse_choice log_formats[] = {
+    {"auto", CONFIG_LOG_AUTO}, {"text", CONFIG_LOG_TEXT}, {"json", CONFIG_LOG_JSON}, {NULL, 0}};
+static const struct parse_choice access_logs[] = {{"json", CONFIG_ACCESS_JSON},
+                                                  {"common", CONFIG_ACCESS_COMMON},
+                                                  {"combined", CONFIG_ACCESS_COMBINED},
+                                                  {"off", CONFIG_ACCESS_OFF},
+                                                  {NULL, 0}};
+
+/* A row is read as a block. */
+/* clang-format off */
+const struct config_row config_rows[NUM_ROWS] = {
+    [ROW_DOMAINS] = {
+        .text = {P "DOMAINS", NULL, "names, `a.com -> http://x:80`, `old.com => https://new.com`",
+                 "the names to serve, each with a certificate; an item may name its own backends, or redirect",
+                 CONFIG_RELOAD_LIVE},
+        .example = "app.example.com", .apply = domains_apply},
+    [ROW_UPSTREAM] = {
+        .text = {P "UPSTREAM", "http://127.0.0.1:8000", "`http://host:port`, `unix:/path`; several",
+                 "the backends of names without their own", CONFIG_RELOAD_LIVE},
+        .example = "http://app:8000", .apply = upstream_apply},
+    [ROW_HTTP_LISTEN] = {
+        .text = {P "HTTP_LISTEN", ":80", "`:80`, `[::]:80`, `127.0.0.1:8080`, `unix:/path`, `off`",
+                 "where plain HTTP is answered: ACME challenges, then HTTP_MODE", CONFIG_RELOAD_REBIND},
+        .example = ":80", .apply = apply_listen, .field = FIELD(listen.http)},
+    [ROW_HTTPS_LISTEN] = {
+        .text = {P "HTTPS_LISTEN", ":443", "as HTTP_LISTEN",
+                 "where HTTPS is answered", CONFIG_RELOAD_REBIND},
+        .example = ":443", .apply = apply_listen, .field = FIELD(listen.https)},
+    [ROW_HTTP_MODE] = {
+        .text = {P "HTTP_MODE", "redirect", "`redirect`, `serve`, `off`",
+                 "plain HTTP is redirected to HTTPS, proxied too, or refused but for ACME challenges",
+                 CONFIG_RELOAD_LIVE},
+        .example = "redirect", .apply = apply_choice, .field = FIELD(listen.http_mode), .choices = http_modes},
+    [ROW_HTTPS_PUBLIC] = {
+        .text = {P "HTTPS_PUBLIC", ":443", "a port",
+                 "the port that clients reach HTTPS at, for redirects", CONFIG_RELOAD_LIVE},
+        .example = ":443", .apply = apply_port, .field = FIELD(listen.https_public_port)},
+    [ROW_ADMIN_LISTEN] = {
+        .text = {P "ADMIN_LISTEN", "127.0.0.1:9180", "as HTTP_LISTEN",
+                 "where health checks are answered", CONFIG_RELOAD_REBIND},
+        .example = "127.0.0.1:9180", .apply = apply_listen, .field = FIELD(listen.admin)},
+    [ROW_STORAGE] = {
+        .text = {P "STORAGE", "/var/lib/portico", "a directory",
+                 "account key, certificates and back-off state; durable, of one process", CONFIG_RELOAD_RESTART},
+        .example = "/var/lib/portico", .apply = apply_storage},
+    [ROW_ACME_DIRECTORY] = {
+        .text = {P "ACME_DIRECTORY", "letsencrypt",
+                 "URL, `letsencrypt`, `letsencrypt-staging`, `zerossl`, `google`, `internal`",
+                 "the CA; a URL of no known public CA signs local names too; internal: the built-in CA alone",
+                 CONFIG_RELOAD_RESTART},
+        .example = "https://ca.internal/acme/acme/directory", .apply = apply_directory},
+    [ROW_ACME_ACCEPT_TERMS] = {
+        .text = {P "ACME_ACCEPT_TERMS", "false", "true, false",
+                 "agrees to the CA's terms of service, without which most issue nothing", CONFIG_RELOAD_LIVE},
+        .example = "true", .apply = apply_bool, .field = FIELD(acme.accept_terms)},
+    [ROW_ACME_EMAIL] = {
+        .text = {P "ACME_EMAIL", NULL, "an address",
+                 "contact of the ACME account", CONFIG_RELOAD_LIVE},
+        .example = "ops@example.com", .apply = apply_email},
+    [ROW_ACME_EAB_KID] = {
+        .text = {P "ACME_EAB_KID", NULL, "text",
+                 "external account binding: the CA's key identifier", CONFIG_RELOAD_RESTART},
+        .example = "kid-1", .apply = apply_eab_kid},
+    [ROW_ACME_EAB_HMAC_KEY] = {
+        .text = {P "ACME_EAB_HMAC_KEY", NULL, "base64url",
+                 "external account binding: the CA's key", CONFIG_RELOAD_RESTART},
+        .apply = apply_eab_hmac_key, .shown = SECRET},
+    [ROW_ACME_ACCOUNT_KEY] = {
+        .text = {P "ACME_ACCOUNT_KEY", "generated", "PEM; `_FILE`: its path",
+                 "the account's private key, to share it", CONFIG_RELOAD_RESTART},
+        .apply = apply_pem_key, .field = FIELD(acme.account_key), .shown = SECRET},
+    [ROW_ACME_CA] = {
+        .text = {P "ACME_CA", NULL, "PEM; `_FILE`: its path",
+                 "roots of a private CA, added to the system's for talking to ACME_DIRECTORY", CONFIG_RELOAD_LIVE},
+        .apply = apply_pem_certificates, .field = FIELD(acme.ca), .shown = SHOWN_AS_PEM},
+    [ROW_ACME_RENEW_AT] = {
+        .text = {P "ACME_RENEW_AT", "auto", "`auto`, `2/3`, `70%`",
+                 "the part of a certificate's lifetime after which it is renewed; auto: 2/3, or 1/2 under ten days",
+                 CONFIG_RELOAD_LIVE},
+        .example = "2/3", .apply = apply_renew_at, .field = FIELD(acme.renew_at_permille)},
+    [ROW_TLS_CERT] = {
+        .text = {P "TLS_CERT", NULL, "PEM; `_FILE`: its path",
+                 "a certificate of one's own with its chain; names that it covers are never ordered",
+                 CONFIG_RELOAD_LIVE},
+        .apply = apply_pem_certificates, .field = FIELD(tls.cert), .shown = SHOWN_AS_PEM},
+    [ROW_TLS_KEY] = {
+        .text = {P "TLS_KEY", NULL, "PEM; `_FILE`: its path",
+                 "its private key", CONFIG_RELOAD_LIVE},
+        .apply = apply_pem_key, .field = FIELD(tls.key), .shown = SECRET},
+    [ROW_TLS_POLICY] = {
+        .text = {P "TLS_POLICY", "intermediate", "`intermediate`, `modern`",
+                 "Mozilla's policies: TLS 1.2 and 1.3, or 1.3 alone", CONFIG_RELOAD_RESTART},
+        .example = "modern", .apply = apply_choice, .field = FIELD(tls.policy), .choices = tls_policies},
+    [ROW_TLS_UNKNOWN_SNI] = {
+        .text = {P "TLS_UNKNOWN_SNI", "reject", "`reject`, `default`",
+                 "what a client gets that asks for another name, or for none", CONFIG_RELOAD_LIVE},
+        .example = "default", .apply = apply_choice, .field = FIELD(tls.unknown_sni), .choices = unknown_snis},
+    [ROW_TLS_TICKET_ROTATE] = {
+        .text = {P "TLS_TICKET_ROTATE", "12h", "duration; 0: no tickets",
+                 "age at which the key of session tickets is replaced", CONFIG_RELOAD_LIVE},
+        .example = "12h", .apply = apply_duration_s, .field = FIELD(tls.ticket_rotate_s),
+        .min = S, .max = 7 * D, .zero_allowed = true},
+    [ROW_HSTS] = {
+        .text = {P "HSTS", "off", "`off`, `1y`, `1y; includeSubDomains; preload`",
+                 "Strict-Transport-Security on answers over HTTPS", CONFIG_RELOAD_LIVE},
+        .example = "1y; includeSubDomains", .apply = apply_hsts, .field = FIELD(tls.hsts)},
+    [ROW_UPSTREAM_CONNECT_TIMEOUT] = {
+        .text = {P "UPSTREAM_CONNECT_TIMEOUT", "3s", "duration",
+                 "limit of one connection attempt to a backend", CONFIG_RELOAD_LIVE},
+        .example = "3s", .apply = apply_duration_ms, .field = FIELD(upstream.connect_timeout_ms),
+        .min = 10, .max = 10 * M},
+    [ROW_UPSTREAM_WAIT] = {
+        .text = {P "UPSTREAM_WAIT", "5s", "duration; 0: do not wait",
+                 "how long a request is held while the backend starts or its name does not resolve",
+                 CONFIG_RELOAD_LIVE},
+        .example = "5s", .apply = apply_duration_ms, .field = FIELD(upstream.wait_ms), .min = 0, .max = 10 * M},
+    [ROW_UPSTREAM_RESPONSE_TIMEOUT] = {
+        .text = {P "UPSTREAM_RESPONSE_TIMEOUT", "60s", "duration",
+                 "from the request to the head of the backend's answer", CONFIG_RELOAD_LIVE},
+        .example = "60s", .apply = apply_duration_ms, .field = FIELD(upstream.response_timeout_ms),
+        .min = 10, .max = D},
+    [ROW_UPSTREAM_IDLE_TIMEOUT] = {
+        .text = {P "UPSTREAM_IDLE_TIMEOUT", "4s", "duration",
+                 "age at which an idle connection to a backend is closed; below the backend's own (Node: 5s)",
+                 CONFIG_RELOAD_LIVE},
+        .example = "4s", .apply = apply_duration_ms, .field = FIELD(upstream.idle_timeout_ms),
+        .min = 10, .max = H},
+    [ROW_UPSTREAM_MAX_IDLE] = {
+        .text = {P "UPSTREAM_MAX_IDLE", "64", "number",
+                 "idle connections kept per backend and worker", CONFIG_RELOAD_LIVE},
+        .example = "64", .apply = apply_count, .field = FIELD(upstream.max_idle), .min = 0, .max = 65535},
+    [ROW_UPSTREAM_RETRIES] = {
+        .text = {P "UPSTREAM_RETRIES", "1", "number",
+                 "further attempts of a request that can safely be sent again", CONFIG_RELOAD_LIVE},
+        .example = "1", .apply = apply_count, .field = FIELD(upstream.retries), .min = 0, .max = 10},
+    [ROW_UPSTREAM_DNS_TTL] = {
+        .text = {P "UPSTREAM_DNS_TTL", "30s", "duration",
+                 "how long a backend's addresses are used before its name is resolved again", CONFIG_RELOAD_LIVE},
+        .example = "30s", .apply = apply_duration_ms, .field = FIELD(upstream.dns_ttl_ms),
+        .min = 100, .max = D},
+    [ROW_CLIENT_HEADER_TIMEOUT] = {
+        .text = {P "CLIENT_HEADER_TIMEOUT", "10s", "duration",
+                 "limit for a whole request head", CONFIG_RELOAD_LIVE},
+        .example = "10s", .apply = apply_duration_ms, .field = FIELD(client.header_timeout_ms),
+        .min = 100, .max = 10 * M},
+    [ROW_CLIENT_IDLE_TIMEOUT] = {
+        .text = {P "CLIENT_IDLE_TIMEOUT", "60s", "duration",
+                 "how long a connection is kept between requests", CONFIG_RELOAD_LIVE},
+        .example = "60s", .apply = apply_duration_ms, .field = FIELD(client.idle_timeout_ms),
+        .min = 100, .max = D},
+    [ROW_STREAM_IDLE_TIMEOUT] = {
+        .text = {P "STREAM_IDLE_TIMEOUT", "1h", "duration",
+                 "how long a WebSocket or an event stream may be silent", CONFIG_RELOAD_LIVE},
+        .example = "1h", .apply = apply_duration_ms, .field = FIELD(client.stream_idle_timeout_ms),
+        .min = 100, .max = 7 * D},
+    [ROW_MAX_REQUEST_BODY] = {
+        .text = {P "MAX_REQUEST_BODY", "0", "size; 0: no limit",
+                 "the longest request body; bodies stream, they are not buffered", CONFIG_RELOAD_LIVE},
+        .example = "10m", .apply = apply_size_u64, .field = FIELD(client.max_request_body_bytes),
+        .min = 0, .max = INT64_MAX},
+    [ROW_MAX_HEADER] = {
+        .text = {P "MAX_HEADER", "32k", "size",
+                 "the longest request head", CONFIG_RELOAD_LIVE},
+        .example = "32k", .apply = apply_size, .field = FIELD(client.max_header_bytes),
+        .min = KIB, .max = 256 * KIB},
+    [ROW_MAX_CONNS] = {
+        .text = {P "MAX_CONNS", "auto", "`auto`, number",
+                 "client connections at a time; auto: what the limit of open files allows", CONFIG_RELOAD_LIVE},
+        .example = "10000", .apply = apply_count_or_auto, .field = FIELD(client.max_conns),
+        .min = 1, .max = 10000000},
+    [ROW_MAX_CONN_AGE] = {
+        .text = {P "MAX_CONN_AGE", "0", "duration; 0: no limit",
+                 "age at which a client's connection is ended between requests", CONFIG_RELOAD_LIVE},
+        .example = "1h", .apply = apply_duration_ms, .field = FIELD(client.max_conn_age_ms),
+        .min = S, .max = 365 * D, .zero_allowed = true},
+    [ROW_LOG_LEVEL] = {
+        .text = {P "LOG_LEVEL", "info", "`debug`, `info`, `warn`, `error`",
+                 "the least level that is logged", CONFIG_RELOAD_LIVE},
+        .example = "debug", .apply = apply_choice, .field = FIELD(log.level), .choices = log_levels},
+    [ROW_LOG_FORMAT] = {
+        .text = {P "LOG_FORMAT", "auto", "`auto`, `text`, `json`",
+                 "form of the log; auto: text on a terminal, JSON elsewhere", CONFIG_RELOAD_RESTART},
+        .example = "json", .apply = apply_choice, .field = FIELD(log.format), .choices = log_formats},
+    [ROW_ACCESS_LOG] = {
+        .text = {P "ACCESS_LOG", "json", "`json`, `common`, `combined`, `off`",
+                 "one line per request", CONFIG_RELOAD_LIVE},
+        .example = "combined", .apply = apply_choice, .field = FIELD(log.access), .choices = access_logs},
+    [ROW_WORKERS] = {
+        .text = {P "WORKERS", "auto", "`auto`, number",
+                 "worker threads; auto: the processors that the cgroup allows, 16 at most", CONFIG_RELOAD_RESTART},
+        .example = "2", .apply = apply_count_or_auto, .field = FIELD(workers), .min = 1, .max = 256},
+    [ROW_DRAIN_MIN] = {
+        .text = {P "DRAIN_MIN", "0s", "duration",
+                 "new connections are accepted for at least so long after TERM", CONFIG_RELOAD_LIVE},
+        .example = "10s", .apply = apply_duration_ms, .field = FIELD(drain.min_ms), .min = 0, .max = D},
+    [ROW_DRAIN_QUIET] = {
+        .text = {P "DRAIN_QUIET", "2s", "duration",
+                 "and until none came for so long", CONFIG_RELOAD_LIVE},
+        .example = "2s", .apply = apply_duration_ms, .field = FIELD(drain.quiet_ms), .min = 0, .max = D},
+    [ROW_DRAIN_TIMEOUT] = {
+        .text = {P "DRAIN_TIMEOUT", "8s", "duration",
+                 "what is in flight then is cut; counted from TERM", CONFIG_RELOAD_LIVE},
+        .example = "25s", .apply = apply_duration_ms, .field = FIELD(drain.timeout_ms), .min = 0, .max = D},
+};
+/* clang-format on */
+
+_Static_assert(LIMIT_HEAD_BYTES == 32 * KIB, "the default of MAX_HEADER says 32k");
+
+size_t config_num_rows(void)
+{
+    return NUM_ROWS;
+}
+
+struct config_row_text config_row_at(size_t i)
+{
+    return config_rows[i].text;
+}
+
+const char *config_reload_text(enum config_reload reload)
+{
+    switch (reload) {
+    case CONFIG_RELOAD_LIVE: return "live";
+    case CONFIG_RELOAD_REBIND: return "rebind";
+    case CONFIG_RELOAD_RESTART: return "restart";
+    }
+    return "unknown";
+}

@@ -1,0 +1,34 @@
+/* The way from a request's host to what is done with it. */
+#include "config/domain_name.h"
+
+#include "base/map.h"
+
+const struct config_name *config_name_for(const struct config *config, struct slice host)
+{
+    char text[DOMAIN_NAME_BYTES];
+    struct slice name;
+    if (config->num_names == 0 || !domain_name_fold(host, text, &name) || name.ptr[0] == '*')
+        return NULL;
+    const struct config_name *found = map_get(&config->names_map, name);
+    if (found)
+        return found;
+    const char *dot = memchr(name.ptr, '.', name.len);
+    if (!dot || dot == name.ptr)
+        return NULL;
+    char *star = &text[dot - text - 1]; /* the first label's last byte makes room for the wildcard's */
+    *star = '*';
+    return map_get(&config->names_map, slice_skip(name, (size_t)(star - text)));
+}
+
+const struct config_site *config_site_for(const struct config *config, struct slice host)
+{
+    if (config->num_names == 0)
+        return &config->default_site;
+    const struct config_name *name = config_name_for(config, host);
+    return name ? name->site : NULL;
+}
+
+bool config_manages(const struct config *config, struct slice host)
+{
+    return config_name_for(config, host) != NULL;
+}

@@ -1,0 +1,159 @@
+/* What must hold between variables, and what follows from several of them. */
+#include "config/build.h"
+
+#include "base/url.h"
+#include "config/mistakes.h"
+
+static const char *name_of(enum row row)
+{
+    return config_rows[row].text.name;
+}
+
+/* Both or none of two rows. */
+static void rule_pair(struct build *build, enum row a, enum row b)
+{
+    if (build_failed(build, a) || build_failed(build, b) || build_given(build, a) == build_given(build, b))
+        return;
+    enum row given = build_given(build, a) ? a : b, missing = given == a ? b : a;
+    mistakes_add(build->mistakes, name_of(missing), SLICE_NONE, NULL,
+                 "is unset, but %s is given: the two belong together", name_of(given));
+}
+
+static bool same_tcp_place(const struct config_listen *a, const struct config_listen *b)
+{
+    if (a->kind != CONFIG_LISTEN_TCP || b->kind != CONFIG_LISTEN_TCP || a->port != b->port || a->port == 0)
+        return false;
+    return a->host.len == 0 || b->host.len == 0 || slice_eq(a->host, b->host);
+}
+
+static void rule_two_places(struct build *build, enum row a, const struct config_listen *at_a, enum row b,
+                            const struct config_listen *at_b)
+{
+    bool same_path =
+        at_a->kind == CONFIG_LISTEN_UNIX && at_b->kind == CONFIG_LISTEN_UNIX && slice_eq(at_a->path, at_b->path);
+    if (!build_failed(build, a) && !build_failed(build, b) && (same_path || same_tcp_place(at_a, at_b)))
+        mistakes_add(build->mistakes, name_of(b), at_b->text, NULL, "is where %s listens already", name_of(a));
+}
+
+static void rule_places(struct build *build)
+{
+    const struct config *config = build->config;
+    rule_two_places(build, ROW_HTTP_LISTEN, &config->listen.http, ROW_HTTPS_LISTEN, &config->listen.https);
+    rule_two_places(build, ROW_HTTP_LISTEN, &config->listen.http, ROW_ADMIN_LISTEN, &config->listen.admin);
+    rule_two_places(build, ROW_HTTPS_LISTEN, &config->listen.https, ROW_ADMIN_LISTEN, &config->listen.admin);
+}
+
+static void force(struct build *build, enum row row, const char *text, const char *why)
+{
+    build->config->values[row].text = slice_str(text);
+    build->config->values[row].note = why;
+}
+
+/* Without names and certificate there is nothing to do HTTPS with: plain HTTP is proxied. */
+static void rule_no_names(struct build *build)
+{
+    static const char why[] = "there are no names and no certificate";
+    struct config *config = build->config;
+    if (build_given(build, ROW_HTTP_MODE) && config->listen.http_mode != CONFIG_HTTP_SERVE)
+        mistakes_add(build->mistakes, name_of(ROW_HTTP_MODE), config->values[ROW_HTTP_MODE].text, "serve",
+                     "needs PORTICO_DOMAINS or PORTICO_TLS_CERT: without them plain HTTP is all there is");
+    if (config->listen.http.kind == CONFIG_LISTEN_OFF)
+        mistakes_add(build->mistakes, name_of(ROW_HTTP_LISTEN), SLICE_LIT("off"), ":80",
+                     "leaves nothing to listen on: without PORTICO_DOMAINS and PORTICO_TLS_CERT there is no HTTPS");
+    config->listen.http_mode = CONFIG_HTTP_SERVE;
+    config->listen.https = (struct config_listen){.kind = CONFIG_LISTEN_OFF, .text = SLICE_LIT("off")};
+    force(build, ROW_HTTP_MODE, "serve", why);
+    force(build, ROW_HTTPS_LISTEN, "off", why);
+}
+
+static void rule_listens(struct build *build)
+{
+    struct config *config = build->config;
+    bool https = build_given(build, ROW_DOMAINS) || build_given(build, ROW_TLS_CERT);
+    if (build_failed(build, ROW_DOMAINS) || build_failed(build, ROW_TLS_CERT))
+        return;
+    if (!https && !build_failed(build, ROW_HTTP_MODE) && !build_failed(build, ROW_HTTP_LISTEN))
+        rule_no_names(build);
+    else if (config->listen.http.kind == CONFIG_LISTEN_OFF && config->listen.https.kind == CONFIG_LISTEN_OFF &&
+             !build_failed(build, ROW_HTTP_LISTEN) && !build_failed(build, ROW_HTTPS_LISTEN))
+        mistakes_add(build->mistakes, name_of(ROW_HTTPS_LISTEN), SLICE_LIT("off"), ":443",
+                     "leaves nothing to listen on: PORTICO_HTTP_LISTEN is off too");
+    config->names_from_certificate = config->num_names == 0 && build_given(build, ROW_TLS_CERT);
+}
+
+/* Why no CA of this configuration can sign the name, or NULL. */
+static const char *order_refusal(const struct build *build, const struct config_name *name)
+{
+    if (name->wildcard)
+        return "is a wildcard, which needs dns-01; that is not in this version: list the names one by one, give "
+               "PORTICO_TLS_CERT_FILE, or set PORTICO_ACME_DIRECTORY=internal";
+    if (name->ip)
+        return "is an address, and certificates of an ACME CA for addresses are not in this version: give "
+               "PORTICO_TLS_CERT_FILE, or set PORTICO_ACME_DIRECTORY=internal";
+    if (build->config->listen.http.kind == CONFIG_LISTEN_OFF && !build_failed(build, ROW_HTTP_LISTEN))
+        return "cannot be validated (http-01) while PORTICO_HTTP_LISTEN is off: listen there, give "
+               "PORTICO_TLS_CERT_FILE, "
+               "or set PORTICO_ACME_DIRECTORY=internal";
+    return NULL;
+}
+
+static void name_issuer(struct build *build, struct config_name *name)
+{
+    enum config_directory_kind kind = build->config->acme.kind;
+    if (kind == CONFIG_DIRECTORY_INTERNAL || (kind == CONFIG_DIRECTORY_PUBLIC && name->local)) {
+        name->issuer = CONFIG_ISSUER_INTERNAL;
+        return;
+    }
+    const char *why = order_refusal(build, name);
+    name->issuer = why ? CONFIG_ISSUER_OWN : CONFIG_ISSUER_ACME;
+    if (why && !build_given(build, ROW_TLS_CERT) && !build_failed(build, ROW_TLS_CERT))
+        mistakes_add(build->mistakes, name_of(ROW_DOMAINS), name->text, NULL, "%s", why);
+}
+
+static void rule_issuers(struct build *build)
+{
+    if (build_failed(build, ROW_ACME_DIRECTORY))
+        return;
+    for (size_t i = 0; i < build->config->num_names; i++)
+        name_issuer(build, &build->config->names[i]);
+}
+
+/* Whether the URL's port is one where this configuration answers the name. */
+static bool port_is_ours(const struct config *config, const struct url *url)
+{
+    return !url->port_given || url->port == (url->https ? config->listen.https_public_port : 80);
+}
+
+static void rule_redirect_loops(struct build *build)
+{
+    const struct config *config = build->config;
+    for (size_t i = 0; i < config->num_names; i++) {
+        const struct config_name *name = &config->names[i];
+        struct url url;
+        if (name->site->kind != CONFIG_SITE_REDIRECT || err_is(url_parse(name->site->redirect_to, &url)))
+            continue;
+        const struct config_name *target = config_name_for(config, url.host);
+        if (target && target->site == name->site && port_is_ours(config, &url))
+            mistakes_add(build->mistakes, name_of(ROW_DOMAINS), name->text, NULL, "is redirected to itself: %s",
+                         name->site->redirect_to.ptr);
+    }
+}
+
+static void rule_drain(struct build *build)
+{
+    if (!build_failed(build, ROW_DRAIN_MIN) && !build_failed(build, ROW_DRAIN_TIMEOUT) &&
+        build->config->drain.min_ms > build->config->drain.timeout_ms)
+        mistakes_add(build->mistakes, name_of(ROW_DRAIN_MIN), build->config->values[ROW_DRAIN_MIN].text, NULL,
+                     "is longer than PORTICO_DRAIN_TIMEOUT, which ends the drain");
+}
+
+void rules_apply(struct build *build)
+{
+    rule_pair(build, ROW_TLS_CERT, ROW_TLS_KEY);
+    rule_pair(build, ROW_ACME_EAB_KID, ROW_ACME_EAB_HMAC_KEY);
+    rule_listens(build);
+    rule_places(build);
+    rule_issuers(build);
+    rule_redirect_loops(build);
+    rule_drain(build);
+}

@@ -1,0 +1,535 @@
+#include "core/control.h"
+
+#include "certs/ca_transport.h"
+#include "core/admin.h"
+#include "core/drain.h"
+#include "core/mailbox.h"
+#include "core/pages.h"
+#include "core/process.h"
+#include "core/sockets.h"
+
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+
+enum {
+    CONTROL_TICK_MS = 1000,
+    CONTROL_DRAIN_TICK_MS = 100,
+    CONTROL_ALIVE_MS = 10000, /* a worker that turned within this is alive */
+    CONTROL_END_TICK_MS = 20,
+    POOL_RESOLVE_THREADS = 2,
+    POOL_SIGN_THREADS = 2,
+    POOL_DISK_THREADS = 2,
+    POOL_NICE = 10,
+    POOL_QUEUE = 1024,
+    NUM_SIGNALS = 5
+};
+
+/* STARTING: until the first certset is there, nobody listens.
+ *
+ *   STARTING ---> SERVING ---> DRAINING ---> STOPPING ---> ENDING (the loop runs out of handles) */
+enum control_phase { CONTROL_STARTING, CONTROL_SERVING, CONTROL_DRAINING, CONTROL_STOPPING, CONTROL_ENDING };
+
+struct control {
+    uv_loop_t loop;
+    struct net_loop *net;
+    const struct config *config;
+    struct log *log;
+    struct log_ring *ring;
+    const char *version;
+    struct offload_pool *resolve_pool, *sign_pool, *disk_pool;
+    struct offload_port *port;
+    struct resolver *resolver;
+    struct mailbox *mailbox;
+    struct store *store;
+    struct ca_transport *ca;
+    struct keeper *keeper;
+    struct admin *admin;
+    struct sockets sockets;
+    struct conn_credit credit;
+    struct worker **workers;
+    size_t num_workers, num_ended;
+    uv_signal_t signals[NUM_SIGNALS];
+    struct tick tick;
+    struct deferred end_base;
+    enum control_phase phase;
+    uint64_t drain_began_ms; /* of uv_hrtime */
+    bool listeners_closed;
+    bool interrupted;
+    int exit_code;
+    size_t num_base_handles; /* those that go last */
+    int64_t started_s;
+};
+
+static void control_begin_stop(struct control *control);
+static size_t control_num_handles(struct control *control);
+
+static uint64_t control_now_ms(void)
+{
+    return uv_hrtime() / 1000000;
+}
+
+/* ---- workers ---- */
+
+/* Behind the first publication: the certset is complete before anybody can connect. */
+static void control_start_workers(struct control *control, struct certset *set)
+{
+    control->num_workers = control->config->workers ? control->config->workers : process_auto_workers();
+    control->workers = mem_calloc(control->num_workers, sizeof(struct worker *)); // NOLINT(bugprone-sizeof-expression)
+    uint64_t limit = process_raise_nofile();
+    for (size_t i = 0; i < control->num_workers; i++) {
+        struct worker_options options = {.index = (unsigned)i,
+                                         .config = control->config,
+                                         .certset = certset_ref(set),
+                                         .log = log_ring_new(control->log, "worker"),
+                                         .mailbox = control->mailbox,
+                                         .credit = &control->credit,
+                                         .resolve_pool = control->resolve_pool,
+                                         .sign_pool = control->sign_pool};
+        control->workers[i] = worker_new(&options);
+    }
+    int64_t possible = process_max_conns(limit, process_num_open_files() + 2 * control->num_workers);
+    int64_t wanted = control->config->client.max_conns;
+    control->credit.max = wanted && wanted < possible ? wanted : possible;
+    if (wanted > possible)
+        LOG_WARN_EVENT(control->ring, "max_conns_reduced", LOG_INT("wanted", wanted), LOG_INT("possible", possible),
+                       LOG_STR("msg", "PORTICO_MAX_CONNS needs two descriptors each: raise the limit of open files"));
+    struct err err = sockets_give_workers(&control->sockets, control->workers, control->num_workers);
+    for (size_t i = 0; i < control->num_workers && !err_is(err); i++)
+        err = worker_start(control->workers[i]);
+    if (err_is(err)) {
+        LOG_ERROR_EVENT(control->ring, "start_failed", LOG_ERR("error", err));
+        control->exit_code = 1;
+        control_begin_stop(control);
+        return;
+    }
+    control->phase = CONTROL_SERVING;
+    LOG_INFO_EVENT(control->ring, "started", LOG_STR("version", control->version),
+                   LOG_INT("workers", control->num_workers), LOG_INT("max_conns", control->credit.max));
+}
+
+static void control_publish(void *ctx, struct certset *set)
+{
+    struct control *control = ctx;
+    if (control->phase == CONTROL_STARTING) {
+        control_start_workers(control, set);
+        keeper_acknowledged(control->keeper, set->generation);
+    } else if (control->phase < CONTROL_STOPPING) {
+        for (size_t i = 0; i < control->num_workers; i++)
+            worker_publish(control->workers[i], certset_ref(set));
+    }
+    certset_unref(set);
+}
+
+/* A worker that has been told to close counts as having acknowledged: it answers no challenge of a new connection. */
+static void control_acknowledge(struct control *control)
+{
+    uint64_t least = UINT64_MAX;
+    for (size_t i = 0; i < control->num_workers; i++) {
+        uint64_t generation = worker_generation(control->workers[i]);
+        if (generation < least)
+            least = generation;
+    }
+    if (control->num_workers && control->keeper)
+        keeper_acknowledged(control->keeper, least);
+}
+
+static void control_worker_ended(struct control *control);
+
+static void control_read_mail(void *ctx, const struct mail *mail)
+{
+    struct control *control = ctx;
+    switch (mail->kind) {
+    case MAIL_RETIRED_CERTSET: certset_unref(mail->ptr); return;
+    case MAIL_CHALLENGE_SEEN:
+        if (control->keeper)
+            keeper_challenge_seen(control->keeper, slice_str(mail->text));
+        return;
+    case MAIL_SERVING: control_acknowledge(control); return;
+    case MAIL_ENDED: control_worker_ended(control); return;
+    }
+}
+
+/* ---- the end ---- */
+
+static const int control_signals[NUM_SIGNALS] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1};
+
+/* Threads inherit a mask that blocks them: control alone takes signals. */
+static void control_mask_signals(int how)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < NUM_SIGNALS; i++)
+        sigaddset(&set, control_signals[i]);
+    pthread_sigmask(how, &set, NULL);
+}
+
+static void control_end_base(struct deferred *deferred)
+{
+    struct control *control = container_of(deferred, struct control, end_base);
+    resolver_free(control->resolver);
+    offload_port_close(control->port);
+    mailbox_close(control->mailbox);
+    net_loop_close(control->net);
+}
+
+/* What was closed has handles that linger: files that are written, connections to the CA. The rest goes when they are
+ * gone. */
+static void control_end_tick(struct control *control)
+{
+    if (control_num_handles(control) > control->num_base_handles)
+        tick_start(&control->net->ticker, &control->tick, CONTROL_END_TICK_MS);
+    else
+        deferred_start(control->net, &control->end_base); /* not from within a tick: the ticker goes with it */
+}
+
+static void control_end(struct control *control)
+{
+    control->phase = CONTROL_ENDING;
+    keeper_close(control->keeper);
+    control->keeper = NULL;
+    ca_transport_close(control->ca);
+    if (control->store)
+        control->store->ops->free(control->store);
+    admin_close(control->admin);
+    control->admin = NULL;
+    control_mask_signals(SIG_BLOCK); /* without a handler the next one would kill, and hide the exit code */
+    for (int i = 0; i < NUM_SIGNALS; i++)
+        uv_close((uv_handle_t *)&control->signals[i], NULL);
+    tick_start(&control->net->ticker, &control->tick, CONTROL_END_TICK_MS);
+}
+
+static void control_worker_ended(struct control *control)
+{
+    if (control->phase == CONTROL_ENDING || ++control->num_ended < control->num_workers)
+        return;
+    uint64_t num_cut = 0, num_tunnels = 0;
+    for (size_t i = 0; i < control->num_workers; i++) {
+        num_cut += worker_load(control->workers[i]).num_cut;
+        num_tunnels += worker_load(control->workers[i]).num_tunnels_cut;
+    }
+    if (num_cut || num_tunnels)
+        LOG_WARN_EVENT(control->ring, "drain_cut", LOG_INT("requests", num_cut), LOG_INT("tunnels", num_tunnels));
+    if (num_cut && control->exit_code == 0)
+        control->exit_code = 3;
+    control_end(control);
+}
+
+/* Nobody was served yet: what there is of workers ends here and now. */
+static void control_abandon_workers(struct control *control)
+{
+    for (size_t i = 0; i < control->num_workers; i++) {
+        worker_order(control->workers[i], WORKER_STOP);
+        worker_join(control->workers[i]);
+    }
+    control->num_workers = 0;
+}
+
+static void control_begin_stop(struct control *control)
+{
+    if (control->phase >= CONTROL_STOPPING)
+        return;
+    bool serving = control->phase != CONTROL_STARTING;
+    control->phase = CONTROL_STOPPING;
+    if (!serving) {
+        control_abandon_workers(control);
+        control_end(control);
+        return;
+    }
+    for (size_t i = 0; i < control->num_workers; i++)
+        worker_order(control->workers[i], WORKER_STOP);
+}
+
+static struct drain_view control_look(struct control *control)
+{
+    struct pool_reach reach = {0};
+    struct drain_view view = {.min_ms = control->config->drain.min_ms,
+                              .quiet_ms = control->config->drain.quiet_ms,
+                              .timeout_ms = control->config->drain.timeout_ms,
+                              .now_ms = (int64_t)(control_now_ms() - control->drain_began_ms),
+                              .last_connection_ms = INT64_MIN,
+                              .listeners_closed = control->listeners_closed};
+    for (size_t i = 0; i < control->num_workers; i++) {
+        struct worker_load load = worker_load(control->workers[i]);
+        int64_t last_ms = (int64_t)load.last_connection_ms - (int64_t)control->drain_began_ms;
+        if (last_ms > view.last_connection_ms)
+            view.last_connection_ms = last_ms;
+        view.num_busy += load.num_busy;
+        view.num_tunnels += load.num_tunnels;
+        if (load.reach.refused_ms > reach.refused_ms)
+            reach.refused_ms = load.reach.refused_ms;
+        if (load.reach.reached_ms > reach.reached_ms)
+            reach.reached_ms = load.reach.reached_ms;
+        worker_ping(control->workers[i]);
+    }
+    view.backend_refused = reach.refused_ms > reach.reached_ms;
+    return view;
+}
+
+static void control_drain_tick(struct control *control)
+{
+    struct drain_view view = control_look(control);
+    enum drain_step step = drain_next(&view);
+    if (step == DRAIN_CLOSE) {
+        control->listeners_closed = true;
+        LOG_INFO_EVENT(control->ring, "listeners_closed", LOG_INT("after_ms", view.now_ms),
+                       LOG_INT("requests", view.num_busy), LOG_INT("tunnels", view.num_tunnels));
+        for (size_t i = 0; i < control->num_workers; i++)
+            worker_order(control->workers[i], WORKER_CLOSE);
+    } else if (step == DRAIN_CUT) {
+        control_begin_stop(control);
+    }
+}
+
+static void control_begin_drain(struct control *control)
+{
+    if (control->phase == CONTROL_STARTING)
+        control_begin_stop(control);
+    if (control->phase != CONTROL_SERVING)
+        return;
+    control->phase = CONTROL_DRAINING;
+    control->drain_began_ms = control_now_ms();
+    LOG_INFO_EVENT(control->ring, "draining", LOG_INT("timeout_ms", control->config->drain.timeout_ms));
+    keeper_stop_ordering(control->keeper); /* gives the right to write up: whoever comes next takes over */
+    for (size_t i = 0; i < control->num_workers; i++)
+        worker_order(control->workers[i], WORKER_DRAIN);
+    tick_start(&control->net->ticker, &control->tick, CONTROL_DRAIN_TICK_MS);
+}
+
+/* ---- time and signals ---- */
+
+static void control_ticked(struct tick *tick)
+{
+    struct control *control = container_of(tick, struct control, tick);
+    if (control->phase == CONTROL_ENDING) {
+        control_end_tick(control);
+        return;
+    }
+    if (control->phase == CONTROL_DRAINING)
+        control_drain_tick(control);
+    if (control->phase == CONTROL_SERVING) {
+        for (size_t i = 0; i < control->num_workers; i++)
+            worker_ping(control->workers[i]);
+        control_acknowledge(control);
+    }
+    if (control->phase != CONTROL_ENDING)
+        tick_start(&control->net->ticker, &control->tick,
+                   control->phase == CONTROL_DRAINING ? CONTROL_DRAIN_TICK_MS : CONTROL_TICK_MS);
+}
+
+static void control_toggle_debug(struct control *control)
+{
+    bool debug = log_get_level(control->log) == LOG_LEVEL_DEBUG;
+    enum log_level usual = control->config->log.level == LOG_LEVEL_DEBUG ? LOG_LEVEL_INFO : control->config->log.level;
+    log_set_level(control->log, debug ? usual : LOG_LEVEL_DEBUG);
+    LOG_INFO_EVENT(control->ring, "debug_logging", LOG_BOOL("on", !debug));
+}
+
+static void control_signaled(uv_signal_t *handle, int number)
+{
+    struct control *control = handle->data;
+    switch (number) {
+    case SIGINT:
+        if (control->interrupted)
+            control_begin_stop(control);
+        control->interrupted = true;
+        control_begin_drain(control);
+        return;
+    case SIGTERM: control_begin_drain(control); return;
+    case SIGQUIT: control_begin_stop(control); return;
+    case SIGUSR1: control_toggle_debug(control); return;
+    default:
+        LOG_WARN_EVENT(control->ring, "reload_unsupported",
+                       LOG_STR("msg", "this version reads its configuration at start only: restart it instead"));
+        return;
+    }
+}
+
+static void control_catch_signals(struct control *control)
+{
+    for (int i = 0; i < NUM_SIGNALS; i++) {
+        uv_signal_init(&control->loop, &control->signals[i]);
+        control->signals[i].data = control;
+        uv_signal_start(&control->signals[i], control_signaled, control_signals[i]);
+    }
+}
+
+/* ---- the admin endpoint ---- */
+
+static bool control_alive(const struct control *control)
+{
+    for (size_t i = 0; i < control->num_workers; i++)
+        if (control_now_ms() > worker_alive_ms(control->workers[i]) + CONTROL_ALIVE_MS)
+            return false;
+    return true;
+}
+
+static bool control_get(void *ctx, struct slice path, bool local, struct admin_answer *out_answer)
+{
+    const struct control *control = ctx;
+    struct pages_view view = {.stats = {.workers = control->workers,
+                                        .num_workers = control->num_workers,
+                                        .keeper = control->keeper,
+                                        .log = control->log,
+                                        .version = control->version,
+                                        .started_s = control->started_s,
+                                        .draining = control->phase >= CONTROL_DRAINING},
+                              .started = control->phase >= CONTROL_SERVING,
+                              .alive = control_alive(control)};
+    return pages_get(&view, path, local, out_answer);
+}
+
+static bool control_start_admin(struct control *control)
+{
+    struct admin_options options = {.loop = control->net, .log = control->ring, .ctx = control, .get = control_get};
+    options.fd = sockets_take_admin(&control->sockets, &options.unix_socket);
+    return options.fd < 0 || !err_is(admin_new(&options, &control->admin));
+}
+
+/* ---- start ---- */
+
+static void control_store_reported(void *ctx, const struct store_dir_report *report)
+{
+    struct control *control = ctx;
+    if (control->keeper)
+        keeper_storage_reported(control->keeper, report);
+}
+
+static bool control_start_store(struct control *control)
+{
+    struct store_dir_config options = {.path = control->config->storage.ptr,
+                                       .loop = &control->loop,
+                                       .disk = control->disk_pool,
+                                       .port = control->port,
+                                       .log = control->ring,
+                                       .reported = control_store_reported,
+                                       .ctx = control};
+    control->store = store_dir_new(&options);
+    return control->store != NULL;
+}
+
+/* As every other program reads them, in either case. */
+static struct slice control_environment(const char *upper, const char *lower)
+{
+    const char *value = getenv(upper);
+    return slice_str(value && *value ? value : getenv(lower));
+}
+
+static bool control_start_ca(struct control *control)
+{
+    size_t num_roots = 0;
+    struct https_proxy_options proxy = {.url = control_environment("HTTPS_PROXY", "https_proxy"),
+                                        .no_proxy = control_environment("NO_PROXY", "no_proxy")};
+    if (control->config->acme.kind == CONFIG_DIRECTORY_INTERNAL)
+        return true;
+    struct ca_transport_options options = {.loop = control->net,
+                                           .resolver = control->resolver,
+                                           .extra_roots_pem = control->config->acme.ca.text,
+                                           .version = control->version,
+                                           .proxy = &proxy};
+    struct err err = ca_transport_new(&options, &control->ca, &num_roots);
+    if (err_is(err)) {
+        LOG_ERROR_EVENT(control->ring, "configuration_failed", LOG_ERR("error", err),
+                        LOG_STR("msg", "PORTICO_ACME_CA takes PEM certificates of the CA's roots, HTTPS_PROXY a plain "
+                                       "http:// address"));
+        return false;
+    }
+    if (num_roots == 0)
+        LOG_WARN_EVENT(control->ring, "no_roots",
+                       LOG_STR("msg", "no trusted root certificates are installed, so no CA can be verified: install the "
+                                      "package ca-certificates, or set PORTICO_ACME_CA_FILE"));
+    return true;
+}
+
+static bool control_start_keeper(struct control *control)
+{
+    struct buf mistake = {0};
+    struct keeper_world world = {.loop = control->net,
+                                 .log = control->ring,
+                                 .clock = &clock_system,
+                                 .store = control->store,
+                                 .transport = control->ca ? ca_transport_base(control->ca) : NULL,
+                                 .ctx = control,
+                                 .publish = control_publish};
+    struct err err = keeper_new(&world, control->config, &control->keeper, &mistake);
+    if (err_is(err))
+        LOG_ERROR_EVENT(control->ring, "configuration_failed", LOG_STR("msg", buf_cstr(&mistake)));
+    buf_cleanup(&mistake);
+    if (!err_is(err))
+        keeper_start(control->keeper);
+    return !err_is(err);
+}
+
+static void control_start(struct control *control)
+{
+    if (!sockets_bind(&control->sockets, control->config, control->ring) || !control_start_admin(control)) {
+        control->exit_code = 1;
+        control_begin_stop(control);
+        return;
+    }
+    if (!control_start_store(control) || !control_start_ca(control) || !control_start_keeper(control)) {
+        control->exit_code = 78;
+        control_begin_stop(control);
+    }
+}
+
+static void control_init(struct control *control)
+{
+    uv_loop_init(&control->loop);
+    control->net = net_loop_new(&control->loop);
+    control->port = offload_port_new(&control->loop);
+    control->mailbox = mailbox_new(&control->loop, control_read_mail, control);
+    control->num_base_handles = control_num_handles(control);
+    control->resolve_pool = offload_pool_new("resolve", POOL_RESOLVE_THREADS, 0, POOL_QUEUE);
+    control->sign_pool = offload_pool_new("sign", POOL_SIGN_THREADS, POOL_NICE, POOL_QUEUE);
+    control->disk_pool = offload_pool_new("disk", POOL_DISK_THREADS, 0, POOL_QUEUE);
+    control->resolver = resolver_new(control->net, control->resolve_pool, control->port, 30000);
+    control->ring = log_ring_new(control->log, "control");
+    control->started_s = clock_system.wall_ms(&clock_system) / 1000;
+    tick_init(&control->tick, control_ticked);
+    deferred_init(&control->end_base, control_end_base);
+    control_catch_signals(control);
+}
+
+static void count_handle(uv_handle_t *handle, void *arg)
+{
+    (void)handle;
+    ++*(size_t *)arg;
+}
+
+static size_t control_num_handles(struct control *control)
+{
+    size_t num = 0;
+    uv_walk(&control->loop, count_handle, &num);
+    return num;
+}
+
+static void control_cleanup(struct control *control)
+{
+    for (size_t i = 0; i < control->num_workers; i++)
+        worker_join(control->workers[i]);
+    mem_free(control->workers);
+    sockets_close(&control->sockets);
+    offload_pool_free(control->resolve_pool);
+    offload_pool_free(control->sign_pool);
+    offload_pool_free(control->disk_pool);
+    uv_loop_close(&control->loop);
+}
+
+int core_run(const struct config *config, struct log *log, const char *version)
+{
+    struct control control = {.config = config, .log = log, .version = version};
+    mallopt(M_ARENA_MAX, 4); /* one heap per thread would hold what another has freed */
+    signal(SIGPIPE, SIG_IGN);
+    control_mask_signals(SIG_BLOCK);
+    log_start(log);
+    control_init(&control);
+    control_mask_signals(SIG_UNBLOCK);
+    control_start(&control);
+    if (control.phase != CONTROL_ENDING)
+        tick_start(&control.net->ticker, &control.tick, CONTROL_TICK_MS);
+    uv_run(&control.loop, UV_RUN_DEFAULT);
+    control_cleanup(&control);
+    LOG_INFO_EVENT(control.ring, "stopped", LOG_INT("code", control.exit_code));
+    return control.exit_code;
+}

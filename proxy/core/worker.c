@@ -1,0 +1,328 @@
+#include "core/worker.h"
+
+#include "upstream/pool.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct worker_listener {
+    struct listener listener;
+    struct worker *worker;
+    bool secure, open;
+};
+
+struct worker {
+    /* its own */
+    uv_thread_t thread;
+    uv_loop_t loop;
+    struct net_loop *net;
+    struct offload_port *port;
+    struct resolver *resolver;
+    struct exchange_env exchange;
+    struct conn_env conns;
+    struct worker_listener listeners[WORKER_MAX_LISTENERS];
+    size_t num_listeners;
+    struct mailbox *mailbox;
+    unsigned index;
+    enum worker_order order; /* carried out */
+    bool started, closing;
+
+    /* shared */
+    uv_async_t wake;
+    struct slot certsets;
+    _Atomic int ordered;
+    _Atomic uint64_t generation, alive_ms;
+    _Atomic uint64_t num_conns, num_busy, num_tunnels, num_cut, num_tunnels_cut, last_connection_ms;
+    _Atomic uint64_t refused_ms, reached_ms; /* of the backends */
+    struct counters counters;
+};
+
+static const char *const worker_protocols[] = {"http/1.1", NULL};
+
+/* ---- what comes from control ---- */
+
+static void worker_retire(struct worker *worker, struct certset *set)
+{
+    struct mail mail = {.kind = MAIL_RETIRED_CERTSET, .worker = worker->index, .ptr = set};
+    if (set && !mailbox_post(worker->mailbox, &mail))
+        certset_unref(set); /* slower here, but never lost */
+}
+
+static void worker_take_certset(struct worker *worker)
+{
+    struct certset *set = slot_take(&worker->certsets);
+    if (!set)
+        return;
+    struct certset *before = worker->exchange.certset;
+    worker->exchange.certset = set;
+    counters_add(&worker->counters, COUNTER_CERTSETS_APPLIED, 1);
+    atomic_store_explicit(&worker->generation, set->generation, memory_order_release);
+    struct mail mail = {.kind = MAIL_SERVING, .worker = worker->index, .number = set->generation};
+    mailbox_post(worker->mailbox, &mail); /* where it is full, control learns it from the generation at its next tick */
+    worker_retire(worker, before);
+}
+
+static void worker_report(struct worker *worker)
+{
+    size_t tunnels;
+    size_t busy = conn_num_busy(&worker->conns, &tunnels);
+    uint64_t last_ms = 0;
+    for (size_t i = 0; i < worker->num_listeners; i++)
+        if (worker->listeners[i].listener.last_connection_ms > last_ms)
+            last_ms = worker->listeners[i].listener.last_connection_ms;
+    atomic_store_explicit(&worker->num_conns, worker->conns.num_conns, memory_order_relaxed);
+    atomic_store_explicit(&worker->num_busy, busy, memory_order_relaxed);
+    atomic_store_explicit(&worker->num_tunnels, tunnels, memory_order_relaxed);
+    atomic_store_explicit(&worker->last_connection_ms, last_ms, memory_order_relaxed);
+    struct pool_reach reach = pool_reach(worker->exchange.pool);
+    atomic_store_explicit(&worker->refused_ms, reach.refused_ms, memory_order_relaxed);
+    atomic_store_explicit(&worker->reached_ms, reach.reached_ms, memory_order_relaxed);
+    atomic_store_explicit(&worker->alive_ms, uv_hrtime() / 1000000, memory_order_release);
+}
+
+static void worker_close_loop(void *ctx)
+{
+    struct worker *worker = ctx;
+    resolver_free(worker->resolver);
+    offload_port_close(worker->port);
+    net_loop_close(worker->net);
+    uv_close((uv_handle_t *)&worker->wake, NULL);
+}
+
+static void worker_maybe_end(struct worker *worker)
+{
+    if (worker->closing)
+        return;
+    for (size_t i = 0; i < worker->num_listeners; i++)
+        if (worker->listeners[i].open)
+            return;
+    if (worker->order < WORKER_CLOSE || worker->conns.num_conns > 0)
+        return;
+    worker->closing = true;
+    worker_report(worker);
+    pool_close(worker->exchange.pool, worker_close_loop, worker);
+}
+
+static void worker_emptied(struct conn_env *env)
+{
+    struct worker *worker = container_of(env, struct worker, conns);
+    worker_maybe_end(worker);
+}
+
+static void worker_listener_closed(struct listener *listener)
+{
+    struct worker_listener *closed = container_of(listener, struct worker_listener, listener);
+    closed->open = false;
+    worker_maybe_end(closed->worker);
+}
+
+static void worker_close_listeners(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->num_listeners; i++)
+        listener_close(&worker->listeners[i].listener);
+}
+
+static void worker_cut(struct worker *worker)
+{
+    size_t tunnels;
+    size_t busy = conn_num_busy(&worker->conns, &tunnels);
+    atomic_store_explicit(&worker->num_tunnels_cut, tunnels, memory_order_relaxed);
+    atomic_store_explicit(&worker->num_cut, busy, memory_order_release);
+    conn_reset_all(&worker->conns);
+}
+
+static void worker_obey(struct worker *worker)
+{
+    enum worker_order order = (enum worker_order)atomic_load_explicit(&worker->ordered, memory_order_acquire);
+    if (order <= worker->order)
+        return;
+    worker->order = order;
+    worker->exchange.draining = true;
+    if (order >= WORKER_CLOSE) {
+        worker_close_listeners(worker);
+        conn_drain_all(&worker->conns);
+    }
+    if (order == WORKER_STOP)
+        worker_cut(worker);
+    worker_maybe_end(worker);
+}
+
+static void worker_woken(uv_async_t *wake)
+{
+    struct worker *worker = container_of(wake, struct worker, wake);
+    worker_take_certset(worker);
+    worker_obey(worker);
+    if (!worker->closing)
+        worker_report(worker);
+}
+
+/* ---- connections ---- */
+
+static void worker_connection(struct listener *listener, int fd)
+{
+    struct worker_listener *from = container_of(listener, struct worker_listener, listener);
+    conn_open(&from->worker->conns, fd, listener->unix_socket, from->secure);
+}
+
+static void worker_credit_changed(struct listener *listener)
+{
+    struct worker *worker = container_of(listener, struct worker_listener, listener)->worker;
+    if (listener->paused)
+        LOG_WARN_EVENT(worker->exchange.log, "accept_paused", LOG_INT("max_conns", listener->credit->max),
+                       LOG_STR("msg", "every connection that descriptors allow is in use; raise the limit of open files "
+                                      "(ulimit -n), or PORTICO_MAX_CONNS where it is set"));
+    else
+        LOG_INFO_EVENT(worker->exchange.log, "accept_resumed", LOG_INT("worker", worker->index));
+}
+
+static void worker_challenge_answered(struct exchange_env *env, struct slice token)
+{
+    struct worker *worker = container_of(env, struct worker, exchange);
+    struct mail mail = {.kind = MAIL_CHALLENGE_SEEN, .worker = worker->index};
+    if (token.len < sizeof mail.text) {
+        memcpy(mail.text, token.ptr, token.len);
+        mailbox_post(worker->mailbox, &mail); /* only hastens polling: a full box may drop it */
+    }
+}
+
+/* ---- the thread ---- */
+
+static void worker_main(void *arg)
+{
+    struct worker *worker = arg;
+    struct mail mail = {.kind = MAIL_ENDED, .worker = worker->index};
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL); /* control alone handles signals */
+    uv_run(&worker->loop, UV_RUN_DEFAULT);
+    while (!mailbox_post(worker->mailbox, &mail))
+        uv_sleep(1); /* control empties it */
+}
+
+struct worker *worker_new(const struct worker_options *options)
+{
+    struct worker *worker = MEM_NEW(struct worker);
+    const struct config *config = options->config;
+    worker->index = options->index;
+    worker->mailbox = options->mailbox;
+    uv_loop_init(&worker->loop);
+    worker->net = net_loop_new(&worker->loop);
+    worker->port = offload_port_new(&worker->loop);
+    uv_async_init(&worker->loop, &worker->wake, worker_woken);
+    worker->resolver =
+        resolver_new(worker->net, options->resolve_pool, worker->port, (uint64_t)config->upstream.dns_ttl_ms);
+    struct pool_options pool = {
+        .loop = worker->net, .resolver = worker->resolver, .counters = &worker->counters, .log = options->log};
+    worker->exchange = (struct exchange_env){.loop = worker->net,
+                                             .pool = pool_new(&pool),
+                                             .counters = &worker->counters,
+                                             .log = options->log,
+                                             .clock = &clock_system,
+                                             .config = config_ref(config),
+                                             .certset = options->certset,
+                                             .challenge_answered = worker_challenge_answered};
+    struct tls_server_options tls = {
+        .policy = config->tls.policy == CONFIG_TLS_MODERN ? TLS_POLICY_MODERN : TLS_POLICY_INTERMEDIATE,
+        .serve_unknown = config->tls.unknown_sni == CONFIG_SNI_DEFAULT,
+        .current = &worker->exchange.certset,
+        .protocols = worker_protocols,
+        .signer = {.pool = options->sign_pool, .port = worker->port}};
+    worker->conns = (struct conn_env){.exchange = &worker->exchange,
+                                      .tls = tls_server_new(&tls),
+                                      .credit = options->credit,
+                                      .emptied = worker_emptied};
+    list_init(&worker->conns.conns);
+    atomic_store(&worker->generation, options->certset->generation);
+    atomic_store(&worker->alive_ms, uv_hrtime() / 1000000);
+    return worker;
+}
+
+struct err worker_listen(struct worker *worker, int fd, bool unix_socket, bool secure)
+{
+    if (worker->num_listeners == WORKER_MAX_LISTENERS)
+        abort(); /* https and http */
+    struct worker_listener *listener = &worker->listeners[worker->num_listeners];
+    listener->worker = worker;
+    listener->secure = secure;
+    listener->listener.connection = worker_connection;
+    listener->listener.credit_changed = worker_credit_changed;
+    listener->listener.closed = worker_listener_closed;
+    struct err err = listener_open(&listener->listener, worker->net, fd, unix_socket, worker->conns.credit);
+    if (err_is(err)) {
+        close(fd);
+        return err;
+    }
+    listener->open = true;
+    worker->num_listeners++;
+    return ERR_OK;
+}
+
+struct err worker_start(struct worker *worker)
+{
+    int status = uv_thread_create(&worker->thread, worker_main, worker);
+    worker->started = status == 0;
+    return status < 0 ? err_make(ERR_UV, status, "start a worker thread") : ERR_OK;
+}
+
+void worker_join(struct worker *worker)
+{
+    if (worker->started) {
+        uv_thread_join(&worker->thread);
+    } else { /* never ran: end it on this thread */
+        worker_order(worker, WORKER_STOP);
+        uv_run(&worker->loop, UV_RUN_DEFAULT);
+    }
+    uv_loop_close(&worker->loop);
+    tls_server_free(worker->conns.tls);
+    certset_unref(slot_take(&worker->certsets));
+    certset_unref(worker->exchange.certset);
+    config_unref(worker->exchange.config);
+    mem_free(worker);
+}
+
+/* ---- control's side ---- */
+
+void worker_publish(struct worker *worker, struct certset *set)
+{
+    certset_unref(slot_put(&worker->certsets, set, &worker->wake));
+}
+
+void worker_order(struct worker *worker, enum worker_order order)
+{
+    atomic_store_explicit(&worker->ordered, order, memory_order_release);
+    uv_async_send(&worker->wake);
+}
+
+uint64_t worker_generation(const struct worker *worker)
+{
+    return atomic_load_explicit(&worker->generation, memory_order_acquire);
+}
+
+void worker_ping(struct worker *worker)
+{
+    uv_async_send(&worker->wake);
+}
+
+uint64_t worker_alive_ms(const struct worker *worker)
+{
+    return atomic_load_explicit(&worker->alive_ms, memory_order_acquire);
+}
+
+const struct counters *worker_counters(const struct worker *worker)
+{
+    return &worker->counters;
+}
+
+struct worker_load worker_load(const struct worker *worker)
+{
+    return (struct worker_load){
+        .num_conns = atomic_load_explicit(&worker->num_conns, memory_order_relaxed),
+        .num_busy = atomic_load_explicit(&worker->num_busy, memory_order_relaxed),
+        .num_tunnels = atomic_load_explicit(&worker->num_tunnels, memory_order_relaxed),
+        .num_cut = atomic_load_explicit(&worker->num_cut, memory_order_relaxed),
+        .num_tunnels_cut = atomic_load_explicit(&worker->num_tunnels_cut, memory_order_relaxed),
+        .last_connection_ms = atomic_load_explicit(&worker->last_connection_ms, memory_order_relaxed),
+        .reach = {.refused_ms = atomic_load_explicit(&worker->refused_ms, memory_order_relaxed),
+                  .reached_ms = atomic_load_explicit(&worker->reached_ms, memory_order_relaxed)}};
+}

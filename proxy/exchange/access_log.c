@@ -1,0 +1,108 @@
+#include "exchange/access_log.h"
+
+#include "base/json_write.h"
+#include "exchange/exchange_state.h"
+
+#include <time.h>
+
+static void access_put(struct json_writer *w, const char *key, struct slice value)
+{
+    if (value.len)
+        json_put_string(w, key, slice_first(value, LIMIT_LOG_STRING_BYTES));
+}
+
+/* The query may carry secrets: it is not logged. */
+static struct slice access_path(struct slice target)
+{
+    return slice_split(&target, '?');
+}
+
+static const char *access_protocol(const struct head *head)
+{
+    return head->version == 20 ? "HTTP/2.0" : head->version == 10 ? "HTTP/1.0" : "HTTP/1.1";
+}
+
+static void access_json(const struct exchange *x, struct buf *out)
+{
+    char time[CLOCK_TEXT_BYTES];
+    struct json_writer w = json_writer_on(out);
+    json_object(&w);
+    json_put_str(&w, "ts", clock_rfc3339(x->started_wall_ms, time));
+    json_put_str(&w, "event", "access");
+    access_put(&w, "client", x->client->peer);
+    if (x->head) {
+        access_put(&w, "method", x->head->method_name);
+        access_put(&w, "host", x->head->host);
+        access_put(&w, "path", access_path(x->head->target));
+        json_put_str(&w, "protocol", access_protocol(x->head));
+    }
+    json_put_int(&w, "status", x->status);
+    json_put_int(&w, "duration_ms", (int64_t)(net_loop_now_ms(x->env->loop) - x->started_ms));
+    json_put_int(&w, "bytes_in", (int64_t)x->request_bytes);
+    json_put_int(&w, "bytes_out", (int64_t)x->answer_bytes);
+    if (x->client->tls_version) {
+        json_put_str(&w, "tls", x->client->tls_version);
+        json_put_bool(&w, "tls_resumed", x->client->tls_resumed);
+    }
+    access_put(&w, "upstream", x->backend_text);
+    if (x->num_retries)
+        json_put_int(&w, "retries", x->num_retries);
+    if (x->aborted)
+        json_put_bool(&w, "aborted", true);
+    if (x->failure)
+        json_put_str(&w, "failure", x->failure);
+    json_end_object(&w);
+}
+
+static void access_append(struct buf *out, struct slice value)
+{
+    if (value.len == 0)
+        buf_append_char(out, '-');
+    else
+        json_escape(out, slice_first(value, LIMIT_LOG_STRING_BYTES)); /* quotes and control bytes */
+}
+
+/* NCSA common: host ident user [time] "request" status bytes; combined adds referer and user agent. */
+static void access_ncsa(const struct exchange *x, bool combined, struct buf *out)
+{
+    char stamp[64];
+    struct tm tm;
+    time_t seconds = (time_t)(x->started_wall_ms / 1000);
+    gmtime_r(&seconds, &tm);
+    strftime(stamp, sizeof stamp, " - - [%d/%b/%Y:%H:%M:%S +0000] \"", &tm);
+    access_append(out, x->client->peer);
+    buf_append_str(out, stamp);
+    if (x->head) {
+        access_append(out, x->head->method_name);
+        buf_append_char(out, ' ');
+        access_append(out, access_path(x->head->target));
+        buf_append_char(out, ' ');
+        buf_append_str(out, access_protocol(x->head));
+    } else {
+        buf_append_char(out, '-');
+    }
+    buf_append_str(out, "\" ");
+    buf_append_u64(out, x->status);
+    buf_append_char(out, ' ');
+    buf_append_u64(out, x->answer_bytes);
+    if (!combined)
+        return;
+    buf_append_str(out, " \"");
+    access_append(out, x->head ? access_path(head_get(x->head, FIELD_REFERER)) : SLICE_NONE);
+    buf_append_str(out, "\" \"");
+    access_append(out, x->head ? head_get(x->head, FIELD_USER_AGENT) : SLICE_NONE);
+    buf_append_char(out, '"');
+}
+
+void access_log_write(const struct exchange *x)
+{
+    struct buf line = {0};
+    switch (x->config->log.access) {
+    case CONFIG_ACCESS_OFF: return;
+    case CONFIG_ACCESS_JSON: access_json(x, &line); break;
+    case CONFIG_ACCESS_COMMON: access_ncsa(x, false, &line); break;
+    case CONFIG_ACCESS_COMBINED: access_ncsa(x, true, &line); break;
+    }
+    log_line(x->env->log, buf_slice(&line));
+    buf_cleanup(&line);
+}

@@ -1,0 +1,495 @@
+#include "exchange/exchange.h"
+
+#include "exchange/access_log.h"
+#include "exchange/exchange_state.h"
+#include "exchange/reply.h"
+#include "exchange/route.h"
+#include "http/hop.h"
+
+static const struct h1_user_ops exchange_user_ops;
+
+static struct exchange *exchange_of_user(struct h1_user *user)
+{
+    return container_of(user, struct exchange, user);
+}
+
+static void exchange_count(struct exchange *x, enum counter counter)
+{
+    counters_add(x->env->counters, counter, 1);
+}
+
+/* ---- deadlines ---- */
+
+/* The backend has the word: the request is whole, or its client waits for 100. */
+static bool exchange_answer_due(const struct exchange *x)
+{
+    return x->answer == ANSWER_AWAITED && (x->request == REQUEST_WHOLE || x->continue_due);
+}
+
+/* What is waited for: an answer, where it is due and there is a connection, else some progress. */
+static void exchange_arm(struct exchange *x)
+{
+    bool answer_due = exchange_answer_due(x) && x->upstream;
+    int64_t ms = answer_due ? x->config->upstream.response_timeout_ms : x->config->client.stream_idle_timeout_ms;
+    if (ms > 0 && x->answer != ANSWER_OVER)
+        tick_start(&x->env->loop->ticker, &x->timeout, (uint64_t)ms);
+    else
+        tick_stop(&x->timeout);
+}
+
+/* ---- the end ---- */
+
+static void exchange_release_upstream(struct exchange *x)
+{
+    struct h1_client *upstream = x->upstream;
+    x->upstream = NULL;
+    pool_wait_cancel(&x->wait);
+    x->waiting = false;
+    if (upstream)
+        h1_client_detach(upstream);
+}
+
+static void exchange_finish(struct exchange *x)
+{
+    x->answer = ANSWER_OVER;
+    tick_stop(&x->timeout);
+    exchange_release_upstream(x);
+}
+
+/* The client must see that the answer is not whole. */
+static void exchange_cut(struct exchange *x, const char *why)
+{
+    if (x->answer == ANSWER_OVER)
+        return;
+    x->aborted = true;
+    x->failure = why;
+    exchange_count(x, COUNTER_EXCHANGES_ABORTED);
+    exchange_finish(x);
+    x->front->ops->abort(x->front);
+}
+
+static void exchange_free_now(struct grave *grave)
+{
+    struct exchange *x = container_of(grave, struct exchange, grave);
+    arena_cleanup(&x->arena);
+    buf_cleanup(&x->held);
+    config_unref(x->config);
+    mem_free(x);
+}
+
+/* The client went away, before the answer or in the midst of it. */
+static void exchange_left(struct exchange *x)
+{
+    if (!x->status)
+        x->status = 499; /* NGINX's number for it, before an answer: for the log alone */
+    x->aborted = true;
+    x->failure = x->failure ? x->failure : "the client went away";
+    exchange_count(x, COUNTER_EXCHANGES_ABORTED);
+}
+
+void exchange_free(struct exchange *x)
+{
+    if (!x)
+        return;
+    bool seen = x->head || x->status;
+    if (seen && x->answer != ANSWER_OVER)
+        exchange_left(x);
+    exchange_finish(x);
+    if (seen)
+        access_log_write(x);
+    graveyard_bury(&x->env->loop->graveyard, &x->grave, exchange_free_now);
+}
+
+/* ---- answers of our own ---- */
+
+static void exchange_count_status(struct exchange *x, unsigned status)
+{
+    static const enum counter classes[] = {COUNTER_RESPONSES_1XX, COUNTER_RESPONSES_2XX, COUNTER_RESPONSES_3XX,
+                                           COUNTER_RESPONSES_4XX, COUNTER_RESPONSES_5XX};
+    x->status = (uint16_t)status;
+    if (status >= 100 && status < 600)
+        exchange_count(x, classes[status / 100 - 1]);
+}
+
+static struct slice exchange_hsts(const struct exchange *x)
+{
+    return x->client->secure ? x->config->tls.hsts : SLICE_NONE;
+}
+
+static void exchange_reply(struct exchange *x, struct reply reply)
+{
+    struct front *front = x->front;
+    struct front_response response = {.head = reply.head, .hsts = exchange_hsts(x)};
+    exchange_release_upstream(x);
+    exchange_count_status(x, reply.head->status);
+    if (x->head && x->head->method == METHOD_HEAD)
+        reply.head->body = BODY_NONE;
+    front->ops->respond(front, &response);
+    if (reply.body.len && reply.head->body != BODY_NONE) {
+        x->answer_bytes += reply.body.len;
+        bool room = front->ops->body(front, reply.body);
+        (void)room; /* small, and the last of this answer */
+    }
+    exchange_finish(x);
+    front->ops->end(front, NULL);
+}
+
+static void exchange_fail(struct exchange *x, unsigned status, const char *why)
+{
+    x->failure = why;
+    if (x->answer == ANSWER_AWAITED)
+        exchange_reply(x, reply_error(&x->arena, status, x->head));
+    else
+        exchange_cut(x, why);
+}
+
+void exchange_refuse(struct exchange *x, struct head *head, unsigned status, const char *why)
+{
+    if (!x->head && head && head->method_name.len)
+        x->head = head;
+    if (x->answer != ANSWER_OVER)
+        exchange_fail(x, status, why);
+}
+
+static void exchange_timed_out(struct tick *tick)
+{
+    struct exchange *x = container_of(tick, struct exchange, timeout);
+    if (x->answer == ANSWER_AWAITED && !exchange_answer_due(x) && !x->front_stopped)
+        exchange_fail(x, 408, "the request's body stopped");
+    else if (x->answer == ANSWER_AWAITED)
+        exchange_fail(x, 504, "the backend did not answer in time");
+    else
+        exchange_cut(x, "nothing moved for the idle time");
+}
+
+/* ---- the backend's connection ---- */
+
+static void exchange_stop_front(struct exchange *x)
+{
+    if (x->front_stopped)
+        return;
+    x->front_stopped = true;
+    x->front->ops->read_stop(x->front);
+}
+
+static void exchange_start_front(struct exchange *x)
+{
+    if (!x->front_stopped || x->waiting)
+        return;
+    x->front_stopped = false;
+    x->front->ops->read_start(x->front);
+}
+
+static void exchange_send_head(struct exchange *x)
+{
+    struct h1_framing framing = hop_request_framing(x->head);
+    struct hop_client client = {
+        .peer = x->client->peer, .scheme = slice_str(x->client->secure ? "https" : "http"), .port = x->client->port};
+    unsigned dropped = hop_write_request(h1_client_head_out(x->upstream), x->head, &client, &framing);
+    h1_client_head_written(x->upstream, framing.body);
+    counters_add(x->env->counters, COUNTER_FIELDS_DROPPED, dropped);
+}
+
+/* Keeps the bytes while they may have to be sent, or sent again; lets go of all of them beyond the limit. */
+static void exchange_hold(struct exchange *x, struct slice bytes)
+{
+    bool replayable = method_is_idempotent(x->head->method) && x->num_retries < x->config->upstream.retries;
+    if (!x->held_whole || (!x->waiting && (!replayable || x->held.len + bytes.len > LIMIT_LOCAL_BODY_BYTES))) {
+        x->held_whole = false;
+        buf_cleanup(&x->held);
+        return;
+    }
+    buf_append_slice(&x->held, bytes);
+}
+
+static void exchange_connected(struct exchange *x, struct h1_client *upstream, bool reused)
+{
+    x->waiting = false;
+    x->upstream = upstream;
+    x->upstream_reused = reused;
+    x->backend_text = arena_copy(&x->arena, pool_backend_text(upstream));
+    h1_client_lend(upstream, &x->user, &x->arena, x->head->method, x->head->upgrade == UPGRADE_WEBSOCKET);
+    exchange_send_head(x);
+    bool room = h1_client_body(upstream, buf_slice(&x->held));
+    if (x->request == REQUEST_WHOLE)
+        h1_client_end(upstream, &x->head->trailers);
+    exchange_arm(x);
+    if (room)
+        exchange_start_front(x);
+}
+
+static void exchange_acquired(struct pool_wait *wait, struct h1_client *upstream, bool reused, struct err err)
+{
+    struct exchange *x = container_of(wait, struct exchange, wait);
+    if (!upstream) {
+        x->waiting = false;
+        LOG_WARN_EVENT(x->env->log, "upstream_unreachable", LOG_ERR("error", err),
+                       LOG_SLICE("upstream", x->group->upstreams[0]->text), LOG_SLICE("host", x->head->host),
+                       LOG_STR("msg", "the backend takes no connection; is it running, and is PORTICO_UPSTREAM right?"));
+        exchange_fail(x, 502, "no connection to the backend");
+        return;
+    }
+    exchange_connected(x, upstream, reused);
+    if (x->upstream == upstream)
+        h1_client_flush(upstream);
+}
+
+static void exchange_connect(struct exchange *x, bool fresh_only)
+{
+    struct h1_client *upstream = pool_acquire(&x->wait, x->config, x->group, fresh_only);
+    if (upstream) {
+        exchange_connected(x, upstream, true);
+        return;
+    }
+    x->waiting = true;
+    if (x->request != REQUEST_WHOLE)
+        exchange_stop_front(x);
+}
+
+/* A connection that died before the first byte of an answer: once more, where nothing can happen twice by it (B2). */
+static bool exchange_may_retry(const struct exchange *x, struct err err)
+{
+    bool refused_input = err.kind == ERR_INPUT || err.kind == ERR_LIMIT;
+    return x->answer == ANSWER_AWAITED && !refused_input && !x->status &&
+           x->num_retries < x->config->upstream.retries && method_is_idempotent(x->head->method) && x->held_whole;
+}
+
+static void exchange_upstream_failed(struct h1_user *user, struct err err)
+{
+    struct exchange *x = exchange_of_user(user);
+    bool started = x->upstream && x->upstream->response_started;
+    x->upstream = NULL;
+    if (!started && exchange_may_retry(x, err)) {
+        x->num_retries++;
+        exchange_count(x, COUNTER_UPSTREAM_RETRIES);
+        exchange_connect(x, true);
+        return;
+    }
+    exchange_count(x, COUNTER_UPSTREAM_FAILURES);
+    LOG_WARN_EVENT(x->env->log, "upstream_failed", LOG_SLICE("upstream", x->backend_text),
+                   LOG_SLICE("host", x->head->host), LOG_ERR("error", err));
+    exchange_fail(x, 502, err.what);
+}
+
+/* ---- the answer ---- */
+
+static void exchange_answer_head(struct h1_user *user, struct head *head)
+{
+    struct exchange *x = exchange_of_user(user);
+    struct front *front = x->front;
+    if (head->status < 200 && head->status != 101) {
+        if (x->head->version > 10) /* none to HTTP/1.0 */
+            front->ops->interim(front, head);
+        if (head->status == 100 && x->continue_due) {
+            x->continue_due = false;
+            exchange_arm(x);
+        }
+        return;
+    }
+    struct front_response response = {.head = head, .hsts = exchange_hsts(x), .tunnel = head->status == 101};
+    x->answer = response.tunnel ? ANSWER_TUNNEL : ANSWER_BODY;
+    exchange_count_status(x, head->status);
+    buf_cleanup(&x->held);
+    if (response.tunnel)
+        exchange_count(x, COUNTER_TUNNELS);
+    exchange_arm(x);
+    front->ops->respond(front, &response);
+}
+
+static void exchange_answer_body(struct h1_user *user, struct slice bytes)
+{
+    struct exchange *x = exchange_of_user(user);
+    x->answer_bytes += bytes.len;
+    exchange_arm(x);
+    if (!x->front->ops->body(x->front, bytes) && x->upstream)
+        h1_client_read_stop(x->upstream);
+}
+
+/* Both sides of a tunnel have ended: in order, whoever was last. */
+static void exchange_tunnel_over(struct exchange *x)
+{
+    struct h1_client *upstream = x->upstream;
+    x->upstream = NULL;
+    if (upstream)
+        h1_client_close(upstream);
+    exchange_finish(x);
+    x->front->ops->end(x->front, NULL);
+}
+
+static void exchange_answer_end(struct h1_user *user, const struct fields *trailers)
+{
+    struct exchange *x = exchange_of_user(user);
+    if (x->answer == ANSWER_TUNNEL) {
+        x->tunnel_backend_ended = true;
+        if (x->tunnel_client_ended)
+            exchange_tunnel_over(x);
+        else
+            x->front->ops->end(x->front, NULL);
+        return;
+    }
+    x->upstream = NULL; /* it went back to the pool, or is done with, by itself */
+    exchange_finish(x);
+    x->front->ops->end(x->front, trailers);
+}
+
+static void exchange_upstream_drained(struct h1_user *user)
+{
+    exchange_start_front(exchange_of_user(user));
+}
+
+static void exchange_answer_flush(struct h1_user *user)
+{
+    struct exchange *x = exchange_of_user(user);
+    if (x->answer != ANSWER_OVER)
+        x->front->ops->flush(x->front);
+}
+
+static const struct h1_user_ops exchange_user_ops = {
+    .head = exchange_answer_head,
+    .body = exchange_answer_body,
+    .end = exchange_answer_end,
+    .failed = exchange_upstream_failed,
+    .drained = exchange_upstream_drained,
+    .flush = exchange_answer_flush,
+};
+
+void exchange_drained(struct exchange *x)
+{
+    if (x->upstream)
+        h1_client_read_start(x->upstream);
+}
+
+/* ---- the request ---- */
+
+struct exchange *exchange_new(struct exchange_env *env, const struct exchange_client *client, struct front *front)
+{
+    struct exchange *x = MEM_NEW(struct exchange);
+    x->env = env;
+    x->client = client;
+    x->front = front;
+    x->config = config_ref(env->config);
+    x->user.ops = &exchange_user_ops;
+    x->held_whole = true;
+    x->started_ms = net_loop_now_ms(env->loop);
+    x->started_wall_ms = env->clock->wall_ms(env->clock);
+    pool_wait_init(&x->wait, env->pool, exchange_acquired);
+    tick_init(&x->timeout, exchange_timed_out);
+    return x;
+}
+
+static void exchange_answer_challenge(struct exchange *x, struct slice key_authorization)
+{
+    struct slice token = slice_split(&key_authorization, '.');
+    exchange_count(x, COUNTER_CHALLENGES_ANSWERED);
+    LOG_INFO_EVENT(x->env->log, "challenge_answered", LOG_SLICE("name", x->head->host), LOG_SLICE("client", x->client->peer));
+    if (x->env->challenge_answered)
+        x->env->challenge_answered(x->env, token);
+}
+
+/* HTTP/1.0 without Host: the name of the TLS connection, or the default's (R7). Plain HTTP has none: 400. */
+static void exchange_name_host(struct exchange *x)
+{
+    struct slice name = x->client->server_name;
+    if (x->head->authority.len || !x->client->secure)
+        return;
+    if (name.len == 0)
+        name = slice_str(x->env->certset->default_name);
+    if (name.len == 0 || err_is(head_set_authority(x->head, &x->arena, arena_copy(&x->arena, name))))
+        LOG_DEBUG_EVENT(x->env->log, "host_unknown", LOG_SLICE("client", x->client->peer)); /* refused by the route */
+}
+
+void exchange_head(struct exchange *x, struct head *head)
+{
+    x->head = head;
+    exchange_name_host(x);
+    x->request = head->body == BODY_NONE || (head->body == BODY_LENGTH && head->length == 0) ? REQUEST_WHOLE : REQUEST_BODY;
+    x->continue_due = head->expect_continue && x->request != REQUEST_WHOLE;
+    exchange_count(x, COUNTER_REQUESTS);
+    struct route route = route_request(x->config, x->env->certset, x->client, head, &x->arena);
+    switch (route.kind) {
+    case ROUTE_PROXY:
+        x->group = route.group;
+        exchange_arm(x);
+        exchange_connect(x, false);
+        return;
+    case ROUTE_REDIRECT:
+        exchange_reply(x, reply_redirect(&x->arena, route.text));
+        return;
+    case ROUTE_CHALLENGE:
+        exchange_answer_challenge(x, route.text);
+        exchange_reply(x, reply_text(&x->arena, route.text));
+        return;
+    case ROUTE_REFUSE:
+        exchange_fail(x, route.status, route.why);
+        return;
+    }
+}
+
+void exchange_body(struct exchange *x, struct slice bytes)
+{
+    x->request_bytes += bytes.len;
+    x->continue_due = false;
+    if (x->answer == ANSWER_OVER)
+        return;
+    exchange_arm(x);
+    if (x->answer == ANSWER_AWAITED)
+        exchange_hold(x, bytes);
+    if (x->upstream && !h1_client_body(x->upstream, bytes))
+        exchange_stop_front(x);
+}
+
+void exchange_body_end(struct exchange *x, const struct fields *trailers)
+{
+    if (x->answer == ANSWER_TUNNEL) {
+        x->tunnel_client_ended = true;
+        if (x->tunnel_backend_ended)
+            exchange_tunnel_over(x);
+        else
+            h1_client_end(x->upstream, NULL);
+        return;
+    }
+    x->request = REQUEST_WHOLE;
+    if (x->answer == ANSWER_OVER)
+        return;
+    if (x->upstream)
+        h1_client_end(x->upstream, trailers);
+    exchange_arm(x);
+}
+
+void exchange_flush(struct exchange *x)
+{
+    if (x->upstream)
+        h1_client_flush(x->upstream);
+}
+
+/* ---- how it stands ---- */
+
+struct arena *exchange_arena(struct exchange *x)
+{
+    return &x->arena;
+}
+
+const struct head *exchange_request_head(const struct exchange *x)
+{
+    return x->head;
+}
+
+bool exchange_request_whole(const struct exchange *x)
+{
+    return x->request == REQUEST_WHOLE;
+}
+
+bool exchange_answer_begun(const struct exchange *x)
+{
+    return x->answer != ANSWER_AWAITED;
+}
+
+bool exchange_continue_due(const struct exchange *x)
+{
+    return x->continue_due;
+}
+
+bool exchange_over(const struct exchange *x)
+{
+    return x->answer == ANSWER_OVER;
+}

@@ -1,0 +1,47 @@
+/* The state of an exchange; only exchange/ looks at it.
+ *
+ *   request:  HEAD ---> BODY ---> WHOLE              answer:  AWAITED ---> BODY ---> OVER
+ *                 \________________^                             \---> TUNNEL -----^ */
+#ifndef EXCHANGE_EXCHANGE_STATE_H
+#define EXCHANGE_EXCHANGE_STATE_H
+
+#include "exchange/exchange.h"
+#include "upstream/pool.h"
+
+enum exchange_request { REQUEST_HEAD, REQUEST_BODY, REQUEST_WHOLE };
+enum exchange_answer { ANSWER_AWAITED, ANSWER_BODY, ANSWER_TUNNEL, ANSWER_OVER };
+
+struct exchange {
+    struct exchange_env *env;
+    const struct exchange_client *client;
+    struct front *front;
+    const struct config *config; /* held */
+    struct arena arena;
+    struct head *head;           /* the request's; in the arena */
+    const struct config_group *group;
+    enum exchange_request request;
+    enum exchange_answer answer;
+    struct h1_user user;         /* gets the events of the backend's connection */
+    struct h1_client *upstream;  /* lent; NULL while there is none */
+    struct pool_wait wait;
+    struct buf held;             /* the request's body so far, while a connection is awaited or a retry is possible */
+    bool held_whole;             /* nothing of it was let go */
+    bool waiting;                /* for a connection */
+    bool upstream_reused;
+    bool front_stopped;          /* the front reads no more for now */
+    bool continue_due;           /* Expect: 100-continue, neither 100 nor a byte of the body has come */
+    bool aborted;
+    bool tunnel_client_ended, tunnel_backend_ended;
+    uint32_t num_retries;
+    struct tick timeout;
+    struct grave grave;
+    /* for the access log */
+    int64_t started_wall_ms;
+    uint64_t started_ms;
+    uint64_t request_bytes, answer_bytes;
+    uint16_t status;
+    struct slice backend_text;   /* in the arena */
+    const char *failure;         /* literal */
+};
+
+#endif

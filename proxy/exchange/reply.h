@@ -1,0 +1,20 @@
+/* reply: answers of our own making, as a head and a body in an arena: errors in HTML, or in JSON for a client that asks
+ * for it; redirects; HTTP-01. Pure. */
+#ifndef EXCHANGE_REPLY_H
+#define EXCHANGE_REPLY_H
+
+#include "http/head.h"
+
+struct reply {
+    struct head *head;
+    struct slice body;
+};
+
+/* An error page. It names the status and a hint that a visitor can use, and nothing internal. `request` may be NULL. */
+struct reply reply_error(struct arena *arena, unsigned status, const struct head *request);
+/* 308 Permanent Redirect: the method and the body stay. */
+struct reply reply_redirect(struct arena *arena, struct slice location);
+/* 200 text/plain: for HTTP-01, whose body is exactly this (RFC 8555 §8.3). */
+struct reply reply_text(struct arena *arena, struct slice text);
+
+#endif

@@ -1,0 +1,27 @@
+/* route: where a request goes. Pure: reads the configuration and the certset, decides, owns nothing. */
+#ifndef EXCHANGE_ROUTE_H
+#define EXCHANGE_ROUTE_H
+
+#include "exchange/exchange.h"
+
+enum route_kind {
+    ROUTE_PROXY,     /* to route.group */
+    ROUTE_REDIRECT,  /* 308 to route.text */
+    ROUTE_CHALLENGE, /* 200 with route.text: HTTP-01 */
+    ROUTE_REFUSE     /* route.status, route.why */
+};
+
+struct route {
+    enum route_kind kind;
+    const struct config_group *group;
+    struct slice text; /* in the arena */
+    unsigned status;
+    const char *why;
+};
+
+/* HTTP-01 of managed names before anything else (RFC 8555 §8.3, ACME-75); then, on TLS, only names that this connection's
+ * certificate serves (RFC 9110 §7.4: 421); on plain HTTP as HTTP_MODE says. */
+struct route route_request(const struct config *config, const struct certset *set, const struct exchange_client *client,
+                           const struct head *head, struct arena *arena);
+
+#endif

@@ -1,0 +1,126 @@
+#include "tls/tls_server.h"
+
+#include "base/mem.h"
+#include "tls/tls_select.h"
+#include "tls/tls_server_internal.h"
+#include "tls/tls_stream.h"
+
+#include <openssl/bio.h>
+#include <openssl/ssl.h>
+
+#include <stdlib.h>
+
+/* ECDHE and AEAD alone (Mozilla intermediate, less DHE, which BoringSSL does not have). */
+static const char tls_ciphers[] =
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
+    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+
+#ifdef HAVE_X25519MLKEM768
+static const char tls_groups[] = "X25519MLKEM768:X25519:P-256:P-384";
+#else
+static const char tls_groups[] = "X25519:P-256:P-384";
+#endif
+
+struct tls_server *tls_server_of(const SSL *ssl)
+{
+    return SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+}
+
+/* ---- ALPN: our preference among what the client offers (RFC 7301) ---- */
+
+static bool alpn_offers(const uint8_t *offer, size_t len, struct slice protocol)
+{
+    while (len > 0) {
+        size_t one = offer[0];
+        if (one + 1 > len)
+            return false;
+        if (slice_eq(slice_make(offer + 1, one), protocol))
+            return true;
+        offer += one + 1;
+        len -= one + 1;
+    }
+    return false;
+}
+
+static int tls_select_protocol(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *offer, unsigned offer_len,
+                               void *arg)
+{
+    const struct tls_server *server = arg;
+    (void)ssl;
+    for (const char *const *protocol = server->protocols; *protocol; protocol++)
+        if (alpn_offers(offer, offer_len, slice_str(*protocol))) {
+            *out = (const uint8_t *)*protocol;
+            *out_len = (uint8_t)strlen(*protocol);
+            return SSL_TLSEXT_ERR_OK;
+        }
+    return SSL_TLSEXT_ERR_ALERT_FATAL; /* no_application_protocol */
+}
+
+static int tls_ticket_key(SSL *ssl, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *cipher, HMAC_CTX *hmac, int encrypt)
+{
+    struct certset *set = *tls_server_of(ssl)->current;
+    return set ? ticket_ring_use(&set->tickets, name, iv, cipher, hmac, encrypt) : 0;
+}
+
+struct tls_server *tls_server_new(const struct tls_server_options *options)
+{
+    struct tls_server *server = MEM_NEW(struct tls_server);
+    SSL_CTX *ctx = SSL_CTX_new(TLS_with_buffers_method());
+    if (!ctx)
+        abort(); /* out of memory */
+    server->ctx = ctx;
+    server->bio_method = tls_bio_method_new();
+    server->current = options->current;
+    server->protocols = options->protocols;
+    server->signer = options->signer;
+    server->serve_unknown = options->serve_unknown;
+    list_init(&server->keys.recent);
+    SSL_CTX_set_app_data(ctx, server);
+    SSL_CTX_set_min_proto_version(ctx, options->policy == TLS_POLICY_MODERN ? TLS1_3_VERSION : TLS1_2_VERSION);
+    if (SSL_CTX_set_strict_cipher_list(ctx, tls_ciphers) != 1 || SSL_CTX_set1_groups_list(ctx, tls_groups) != 1)
+        abort(); /* literals */
+    SSL_CTX_set_select_certificate_cb(ctx, tls_select_certificate);
+    SSL_CTX_set_tlsext_servername_callback(ctx, tls_select_refuse);
+    SSL_CTX_set_alpn_select_cb(ctx, tls_select_protocol, server);
+    SSL_CTX_set_tlsext_ticket_key_cb(ctx, tls_ticket_key);
+    SSL_CTX_set_num_tickets(ctx, 1);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_mode(ctx, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    return server;
+}
+
+void tls_server_free(struct tls_server *server)
+{
+    if (!server)
+        return;
+    key_cache_cleanup(&server->keys);
+    SSL_CTX_free(server->ctx);
+    BIO_meth_free(server->bio_method);
+    mem_free(server);
+}
+
+SSL *tls_server_ssl(struct tls_server *server)
+{
+    SSL *ssl = tls_ssl_new(server->ctx, server->bio_method);
+    SSL_set_accept_state(ssl);
+    SSL_set_shed_handshake_config(ssl, 1);
+    struct certset *set = *server->current;
+    if (!set || set->tickets.num == 0)
+        SSL_set_options(ssl, SSL_OP_NO_TICKET);
+    return ssl;
+}
+
+struct slice tls_server_name(const struct tls_stream *tls)
+{
+    return slice_str(SSL_get_servername(tls->ssl, TLSEXT_NAMETYPE_host_name));
+}
+
+const char *tls_server_version(const struct tls_stream *tls)
+{
+    return SSL_get_version(tls->ssl);
+}
+
+bool tls_server_resumed(const struct tls_stream *tls)
+{
+    return SSL_session_reused(tls->ssl);
+}

@@ -1,0 +1,35 @@
+/* tls_server: the server side's configuration, one per worker: one SSL_CTX, set up once; the certificate is chosen per
+ * handshake from the worker's current certset (tls_select). Worker's thread. */
+#ifndef TLS_TLS_SERVER_H
+#define TLS_TLS_SERVER_H
+
+#include "base/counters.h"
+#include "tls/certset.h"
+#include "tls/tls_sign.h"
+
+struct tls_server;
+struct tls_stream;
+
+enum tls_policy { TLS_POLICY_INTERMEDIATE, TLS_POLICY_MODERN };
+
+struct tls_server_options {
+    enum tls_policy policy;      /* Mozilla's: TLS 1.2 and 1.3, or 1.3 alone */
+    bool serve_unknown;          /* unknown or absent SNI gets the default certificate instead of unrecognized_name */
+    struct certset **current;    /* borrowed: where the worker keeps its certset */
+    const char *const *protocols; /* ALPN, in our order of preference; literals, NULL at the end */
+    struct tls_signer signer;
+};
+
+struct tls_server *tls_server_new(const struct tls_server_options *options);
+void tls_server_free(struct tls_server *server);
+
+/* A server-side SSL for tls_stream_open. */
+SSL *tls_server_ssl(struct tls_server *server);
+
+/* Of an established connection: the name that was asked for (SNI, lower case, validated), or the empty slice. */
+struct slice tls_server_name(const struct tls_stream *tls);
+/* Of an established connection: "TLSv1.3", a literal; whether a ticket resumed it. */
+const char *tls_server_version(const struct tls_stream *tls);
+bool tls_server_resumed(const struct tls_stream *tls);
+
+#endif

@@ -1,0 +1,31 @@
+/* What tls_server and tls_select share. */
+#ifndef TLS_TLS_SERVER_INTERNAL_H
+#define TLS_TLS_SERVER_INTERNAL_H
+
+#include "base/list.h"
+#include "tls/tls_server.h"
+
+/* Parsed private keys by certificate, the least recently used dropped beyond LIMIT_PARSED_KEYS. Worker's thread. */
+struct key_cache {
+    struct map by_id;    /* the certificate's id, as bytes, to struct key_entry */
+    struct list recent;  /* the most recently used first */
+    size_t num;
+};
+
+struct tls_server {
+    SSL_CTX *ctx;
+    BIO_METHOD *bio_method;
+    struct certset **current;
+    const char *const *protocols;
+    struct tls_signer signer;
+    struct key_cache keys;
+    bool serve_unknown;
+};
+
+/* The key of the certificate, borrowed until the next call. NULL where it cannot be parsed (cert_new checked that). */
+EVP_PKEY *key_cache_get(struct key_cache *cache, const struct cert *cert);
+void key_cache_cleanup(struct key_cache *cache);
+
+struct tls_server *tls_server_of(const SSL *ssl);
+
+#endif

@@ -1,0 +1,72 @@
+/* keeper_world: one or more keepers in one process: a real loop, one clock that the test moves, a scripted CA, and a memory
+ * store that they share by a lock, as processes share a directory. Everything that can happen at one instant has happened
+ * when world_rest returns. */
+#ifndef SUPPORT_KEEPER_WORLD_H
+#define SUPPORT_KEEPER_WORLD_H
+
+#include "certs/keeper_internal.h"
+#include "memory_store.h"
+#include "scripted_ca.h"
+
+enum { WORLD_MAX_SIDES = 3 };
+
+/* What the sides share: records, and who may write. */
+struct shelf_disk {
+    struct memory_store memory;
+    struct side *holder;
+    enum store_result list_result; /* of list("certificate/"), with the records all the same; STORE_OK: no fault */
+    bool list_hides;               /* and without them */
+    enum store_result save_result; /* of commits with a certificate; STORE_OK: no fault */
+    enum store_result root_result; /* of reading and writing internal-ca; STORE_OK: no fault */
+};
+
+/* One process: a keeper and what it sees of the world. */
+struct side {
+    struct kw *world;
+    struct store store;
+    struct list calls;       /* of struct shelf_call: lists, and commits without the lock */
+    struct store_lock *lock; /* asked for */
+    struct store_watch *watch;
+    struct keeper *keeper;
+    struct config *config;
+    struct certset *served; /* what was published last, or NULL */
+    unsigned num_publications;
+    bool acknowledges; /* at once */
+};
+
+struct kw {
+    uv_loop_t uv;
+    uv_async_t alive; /* keeps the loop alive: deadlines run in real time */
+    struct net_loop *loop;
+    struct clock clock;
+    int64_t wall_ms, mono_ms;
+    struct log *log;
+    struct log_ring *ring;
+    int log_fd;
+    struct scripted_ca ca;
+    struct shelf_disk disk;
+    struct side sides[WORLD_MAX_SIDES];
+};
+
+void kw_init(struct kw *world);
+void kw_cleanup(struct kw *world);
+/* A process begins: entries is an environment, NULL at the end; STORAGE, the directory and the terms are added. */
+struct side *kw_start(struct kw *world, const char *const *entries);
+/* The same, with the CA of DOMAINS="domains". */
+struct side *kw_start_domains(struct kw *world, const char *domains);
+/* It ends in order, or (kill) without another word to store and CA. */
+void kw_stop(struct side *side);
+void kw_rest(struct kw *world);
+/* Moves both clocks, stopping wherever a keeper wants to be woken. */
+void kw_pass(struct kw *world, int64_t ms);
+/* Real time, for what runs on the loop's own deadlines. */
+void kw_wait_real(struct kw *world, int64_t ms);
+/* How many log lines so far contain both texts (the second may be NULL). */
+unsigned kw_logged(const struct kw *world, const char *text, const char *and);
+
+/* The certificate that is served for the name, or NULL. Borrowed. */
+const struct cert *side_serves(const struct side *side, const char *name);
+/* A copy of its view. */
+struct keeper_name_view side_view(const struct side *side, const char *name);
+
+#endif

@@ -1,0 +1,377 @@
+#include "scripted_ca.h"
+
+#include "acme/jwk.h"
+#include "base/b64url.h"
+#include "base/json_read.h"
+#include "base/json_write.h"
+#include "base/mem.h"
+#include "scripted_issuer.h"
+
+#include <openssl/bn.h>
+#include <openssl/digest.h>
+#include <openssl/ec.h>
+#include <openssl/ec_key.h>
+#include <openssl/ecdsa.h>
+#include <openssl/evp.h>
+#include <openssl/nid.h>
+#include <openssl/x509.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+const char scripted_ca_directory_url[] = "https://ca.test/dir";
+
+struct ca_reply {
+    struct err err;
+    int status;
+    struct buf location, nonce, retry_after, body;
+    const char *content_type;
+    const char *link;
+};
+
+struct ca_call {
+    struct list node;
+    struct transport_call *call;
+    enum acme_method method;
+    struct buf url, body, content_type;
+    struct ca_reply reply;
+    bool is_done;
+};
+
+/* A request, taken apart and verified. */
+struct ca_question {
+    struct arena arena;
+    struct buf header_text, payload, csr;
+    struct json *header, *json; /* json: of the payload; NULL for POST-as-GET */
+    struct evp_pkey_st *key;    /* of `jwk`, or borrowed from the account */
+    bool key_owned;
+    int account; /* -1: by jwk */
+};
+
+__attribute__((format(printf, 2, 3))) static void ca_fault(struct scripted_ca *ca, const char *format, ...)
+{
+    va_list args;
+    if (ca->fault[0])
+        return;
+    va_start(args, format);
+    vsnprintf(ca->fault, sizeof ca->fault, format, args);
+    va_end(args);
+}
+
+static uint64_t ca_random(struct scripted_ca *ca)
+{
+    ca->random = ca->random * 6364136223846793005u + 1442695040888963407u;
+    return ca->random >> 33;
+}
+
+/* --- answers --- */
+
+static void ca_give_nonce(struct scripted_ca *ca, struct ca_reply *reply)
+{
+    reply->nonce.len = 0;
+    buf_printf(&reply->nonce, "nonce_%llu", (unsigned long long)++ca->next_nonce);
+    map_put(&ca->nonces, buf_slice(&reply->nonce), ca);
+}
+
+static void ca_problem(struct ca_reply *reply, int status, const char *type, const char *detail)
+{
+    reply->status = status;
+    reply->content_type = "application/problem+json";
+    reply->body.len = 0;
+    struct json_writer w = json_writer_on(&reply->body);
+    json_object(&w);
+    struct buf uri = {0};
+    buf_printf(&uri, "urn:ietf:params:acme:error:%s", type);
+    json_put_string(&w, "type", buf_slice(&uri));
+    json_put_str(&w, "detail", detail ? detail : "as scripted");
+    json_put_int(&w, "status", status);
+    json_end_object(&w);
+    buf_cleanup(&uri);
+}
+
+#include "scripted_ca_jws.c"    // NOLINT(bugprone-suspicious-include): a part, see its header
+#include "scripted_ca_orders.c" // NOLINT(bugprone-suspicious-include): a part, see its header
+
+/* --- the desk --- */
+
+static void ca_write_directory(const struct scripted_ca *ca, struct ca_reply *reply)
+{
+    reply->status = 200;
+    buf_printf(
+        &reply->body,
+        "{\"newNonce\":\"https://ca.test/nonce\",\"newAccount\":\"https://ca.test/new-account\","
+        "\"newOrder\":\"https://ca.test/new-order\",\"newAuthz\":null,\"meta\":{%s\"externalAccountRequired\":%s}}",
+        ca->has_terms ? "\"termsOfService\":\"https://ca.test/terms\"," : "", ca->needs_binding ? "true" : "false");
+}
+
+static const char *const ca_paths[] = {
+    [CA_DIRECTORY] = "dir",        [CA_NEW_NONCE] = "nonce",    [CA_NEW_ACCOUNT] = "new-account",
+    [CA_NEW_ORDER] = "new-order",  [CA_ORDER] = "order/",       [CA_AUTHZ] = "authz/",
+    [CA_CHALLENGE] = "challenge/", [CA_FINALIZE] = "finalize/", [CA_CERTIFICATE] = "certificate/",
+};
+
+static enum ca_place ca_place_of(struct slice url, unsigned *out_number, unsigned *out_part)
+{
+    static const struct slice prefix = SLICE_LIT("https://ca.test/");
+    if (!slice_starts(url, prefix))
+        return CA_NOWHERE;
+    struct slice path = slice_skip(url, prefix.len);
+    for (enum ca_place place = CA_DIRECTORY; place < CA_NOWHERE; place++) {
+        struct slice want = slice_str(ca_paths[place]);
+        if (place < CA_ORDER ? slice_eq(path, want) : slice_starts(path, want)) {
+            struct slice rest = slice_skip(path, want.len);
+            uint64_t number = 0, part = 0;
+            slice_decimal(slice_split(&rest, '-'), CA_MAX_ORDERS, &number);
+            slice_decimal(rest, CA_MAX_NAMES, &part);
+            *out_number = (unsigned)number;
+            *out_part = (unsigned)part;
+            return place;
+        }
+    }
+    return CA_NOWHERE;
+}
+
+static bool ca_owns(const struct scripted_ca *ca, const struct ca_question *question, unsigned number, unsigned part)
+{
+    return number < ca->num_orders && ca->orders[number].account == (unsigned)question->account &&
+           part < ca->orders[number].num_names;
+}
+
+static void ca_serve_resource(struct scripted_ca *ca, enum ca_place place, unsigned number, unsigned part,
+                              struct ca_question *question, struct ca_reply *reply)
+{
+    bool wants_payload = place == CA_CHALLENGE || place == CA_FINALIZE;
+    if (!ca_owns(ca, question, number, part)) {
+        ca_problem(reply, 404, "malformed", "no such thing");
+        return;
+    }
+    if (!question->json == wants_payload)
+        ca_fault(ca, "payload where POST-as-GET belongs, or none (ACME-12)");
+    if (place == CA_ORDER) {
+        ca_get_order(ca, number, reply);
+    } else if (place == CA_AUTHZ) {
+        ca_get_authz(ca, number, part, reply);
+    } else if (place == CA_CHALLENGE) {
+        ca_post_challenge(ca, number, part, question, reply);
+    } else if (place == CA_FINALIZE) {
+        ca_finalize(ca, number, question, reply);
+    } else if (!ca->orders[number].chain) {
+        ca_problem(reply, 404, "malformed", "no certificate");
+    } else {
+        reply->status = 200;
+        reply->content_type = "application/pem-certificate-chain";
+        buf_append_str(&reply->body, ca->orders[number].chain);
+    }
+}
+
+static void ca_serve_post(struct scripted_ca *ca, struct ca_call *call, enum ca_place place, unsigned number,
+                          unsigned part)
+{
+    struct ca_question question = {0};
+    ca_give_nonce(ca, &call->reply);
+    if (call->method != ACME_POST)
+        ca_fault(ca, "GET where a signed POST belongs (ACME-13)");
+    else if (!ca_open_jws(ca, call, &question))
+        ;
+    else if (place == CA_NEW_ACCOUNT)
+        ca_new_account(ca, &question, &call->reply);
+    else if (question.account < 0)
+        ca_fault(ca, "jwk where kid belongs (ACME-9)");
+    else if (place == CA_NEW_ORDER)
+        ca_new_order(ca, &question, &call->reply);
+    else
+        ca_serve_resource(ca, place, number, part, &question, &call->reply);
+    ca_question_cleanup(&question);
+}
+
+static void ca_serve(struct scripted_ca *ca, struct ca_call *call, enum ca_place place, unsigned number, unsigned part)
+{
+    if (place == CA_NOWHERE) {
+        ca_fault(ca, "asked for %.*s", (int)call->url.len, call->url.ptr);
+        call->reply.status = 404;
+    } else if (place == CA_DIRECTORY) {
+        ca_write_directory(ca, &call->reply);
+    } else if (place == CA_NEW_NONCE) {
+        call->reply.status = call->method == ACME_HEAD ? 200 : 204;
+        ca_give_nonce(ca, &call->reply);
+    } else {
+        ca_serve_post(ca, call, place, number, part);
+    }
+}
+
+static struct ca_script *ca_find_script(struct scripted_ca *ca, enum ca_place place)
+{
+    for (size_t i = 0; i < ca->num_scripts; i++) {
+        struct ca_script *script = &ca->scripts[i];
+        if (script->place != place)
+            continue;
+        if (script->skip > 0) {
+            script->skip--;
+            continue;
+        }
+        if (script->times == 1)
+            script->place = CA_NOWHERE; /* used up after this */
+        else if (script->times > 1)
+            script->times--;
+        return script;
+    }
+    return NULL;
+}
+
+static void ca_play(struct scripted_ca *ca, const struct ca_script *script, struct ca_call *call)
+{
+    struct ca_reply *reply = &call->reply;
+    ca_give_nonce(ca, reply);
+    if (script->lose_request) {
+        reply->err = err_make(ERR_TIMEOUT, 0, "request");
+    } else if (script->type) {
+        ca_problem(reply, script->status, script->type, script->body);
+    } else {
+        reply->status = script->status;
+        buf_append_str(&reply->body, script->body ? script->body : "");
+    }
+    if (script->retry_after)
+        buf_append_str(&reply->retry_after, script->retry_after);
+    if (script->location)
+        buf_append_str(&reply->location, script->location);
+}
+
+static void ca_process(struct scripted_ca *ca, struct ca_call *call)
+{
+    unsigned number = 0, part = 0;
+    enum ca_place place = ca_place_of(buf_slice(&call->url), &number, &part);
+    ca->num_requests++;
+    ca->num_at[place]++;
+    call->is_done = true;
+    const struct ca_script *script = ca_find_script(ca, place);
+    if (!script || script->lose_reply)
+        ca_serve(ca, call, place, number, part);
+    else
+        ca_play(ca, script, call);
+    if (script && script->lose_reply)
+        call->reply.err = err_make(ERR_TIMEOUT, 0, "reply");
+}
+
+static void ca_call_free(struct ca_call *call)
+{
+    list_remove(&call->node);
+    buf_cleanup(&call->url);
+    buf_cleanup(&call->body);
+    buf_cleanup(&call->content_type);
+    buf_cleanup(&call->reply.location);
+    buf_cleanup(&call->reply.nonce);
+    buf_cleanup(&call->reply.retry_after);
+    buf_cleanup(&call->reply.body);
+    mem_free(call);
+}
+
+static void ca_send(struct transport *transport, const struct acme_request *request, struct transport_call *call)
+{
+    struct scripted_ca *ca = container_of(transport, struct scripted_ca, transport);
+    struct ca_call *pending = MEM_NEW(struct ca_call);
+    unsigned num = 0;
+    pending->call = call;
+    pending->method = request->method;
+    buf_append_slice(&pending->url, request->url);
+    buf_append_slice(&pending->body, request->body);
+    buf_append_slice(&pending->content_type, request->content_type);
+    call->pending = pending;
+    list_append(&ca->pending, &pending->node);
+    LIST_EACH(&ca->pending, node)
+    num++;
+    if (num > ca->max_pending)
+        ca->max_pending = num;
+    if (ca->eager)
+        ca_process(ca, pending);
+}
+
+static void ca_cancel(struct transport *transport, struct transport_call *call)
+{
+    (void)transport;
+    ca_call_free(call->pending);
+}
+
+static struct slice ca_field(const struct buf *value)
+{
+    return value->len ? buf_slice(value) : SLICE_NONE;
+}
+
+bool scripted_ca_answer(struct scripted_ca *ca)
+{
+    struct list *node = list_first(&ca->pending);
+    if (!node)
+        return false;
+    struct ca_call *pending = container_of(node, struct ca_call, node);
+    if (!pending->is_done)
+        ca_process(ca, pending);
+    struct acme_reply reply = {.err = pending->reply.err};
+    if (!err_is(reply.err)) {
+        reply.status = pending->reply.status;
+        reply.location = ca_field(&pending->reply.location);
+        reply.replay_nonce = ca_field(&pending->reply.nonce);
+        reply.retry_after = ca_field(&pending->reply.retry_after);
+        reply.content_type = slice_str(pending->reply.content_type);
+        reply.body = buf_slice(&pending->reply.body);
+    }
+    struct transport_call *call = pending->call;
+    list_remove(&pending->node);
+    call->done(call, &reply);
+    ca_call_free(pending);
+    return true;
+}
+
+struct ca_script *scripted_ca_script(struct scripted_ca *ca, enum ca_place place)
+{
+    struct ca_script *script = &ca->scripts[ca->num_scripts++];
+    *script = (struct ca_script){.place = place};
+    return script;
+}
+
+static const struct transport_ops ca_ops = {ca_send, ca_cancel};
+
+void scripted_ca_init(struct scripted_ca *ca, const struct clock *clock)
+{
+    int64_t now_s = clock->wall_ms(clock) / 1000;
+    *ca = (struct scripted_ca){.transport = {&ca_ops}, .clock = clock, .random = 42};
+    ca->lifetime_s = 90 * 86400;
+    ca->backdate_s = 3600;
+    ca->has_terms = true;
+    list_init(&ca->pending);
+    if (err_is(key_generate(KEY_P256, &ca->root_key)) || err_is(key_generate(KEY_P256, &ca->issuer_key)))
+        abort(); /* out of memory */
+    struct issue root = {.subject = "Scripted Root",
+                         .key = ca->root_key,
+                         .not_before_s = now_s - 86400,
+                         .not_after_s = now_s + 3650 * 86400LL,
+                         .serial = 1,
+                         .is_ca = true};
+    ca->root = issue_certificate(&root);
+    struct issue issuer = {.subject = "Scripted CA",
+                           .key = ca->issuer_key,
+                           .issuer = ca->root,
+                           .issuer_key = ca->root_key,
+                           .not_before_s = now_s - 86400,
+                           .not_after_s = now_s + 3650 * 86400LL,
+                           .serial = 2,
+                           .is_ca = true};
+    ca->issuer = issue_certificate(&issuer);
+}
+
+void scripted_ca_cleanup(struct scripted_ca *ca)
+{
+    while (!list_empty(&ca->pending))
+        ca_call_free(container_of(list_first(&ca->pending), struct ca_call, node));
+    for (unsigned i = 0; i < ca->num_accounts; i++)
+        EVP_PKEY_free(ca->account_keys[i]);
+    for (unsigned i = 0; i < ca->num_orders; i++) {
+        for (size_t at = 0; at < ca->orders[i].num_names; at++)
+            mem_free(ca->orders[i].names[at]);
+        mem_free(ca->orders[i].chain);
+    }
+    map_cleanup(&ca->nonces);
+    buf_cleanup(&ca->last_new_account);
+    X509_free(ca->root);
+    X509_free(ca->issuer);
+    EVP_PKEY_free(ca->root_key);
+    EVP_PKEY_free(ca->issuer_key);
+}

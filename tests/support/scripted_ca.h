@@ -1,0 +1,104 @@
+/* scripted_ca: a CA in memory that implements acme/transport.h: real ACME documents, real certificates, every JWS
+ * verified (signature, nonce, url, jwk or kid, POST-as-GET). It can be told to fail at any step. What the engine does
+ * against the rules is kept in `fault`. */
+#ifndef SUPPORT_SCRIPTED_CA_H
+#define SUPPORT_SCRIPTED_CA_H
+
+#include "acme/key.h"
+#include "acme/transport.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/map.h"
+
+enum { CA_MAX_ACCOUNTS = 8, CA_MAX_ORDERS = 256, CA_MAX_NAMES = 8, CA_MAX_SCRIPTS = 8 };
+
+enum ca_place {
+    CA_DIRECTORY,
+    CA_NEW_NONCE,
+    CA_NEW_ACCOUNT,
+    CA_NEW_ORDER,
+    CA_ORDER,
+    CA_AUTHZ,
+    CA_CHALLENGE,
+    CA_FINALIZE,
+    CA_CERTIFICATE,
+    CA_NOWHERE
+};
+
+/* What happens to requests at one place instead of the usual. */
+struct ca_script {
+    enum ca_place place;
+    unsigned skip;     /* so many go through first */
+    unsigned times;    /* then so many are caught; 0: all */
+    bool lose_request; /* no answer, nothing done */
+    bool lose_reply;   /* no answer, but done */
+    int status;        /* else: an answer with this */
+    const char *type;  /* problem type without its prefix; NULL: body is sent as it is */
+    const char *body;  /* of the answer; with type: the detail */
+    const char *retry_after;
+    const char *location;
+};
+
+struct ca_order {
+    unsigned account;
+    size_t num_names;
+    char *names[CA_MAX_NAMES];
+    const char *status;
+    int64_t expires_ms; /* wall clock; seven days after newOrder */
+    const char *authz_status[CA_MAX_NAMES];
+    unsigned polls_left; /* of a processing order */
+    unsigned authz_polls_left[CA_MAX_NAMES];
+    bool challenged[CA_MAX_NAMES];
+    char *chain;
+};
+
+struct scripted_ca {
+    struct transport transport;
+    const struct clock *clock;
+    struct list pending;
+    bool eager; /* a request takes effect when it is sent, not when it is answered */
+
+    /* How it behaves. */
+    unsigned bad_nonce_percent;
+    unsigned processing_polls; /* answers `processing` so often; 0: finalize answers `valid` at once */
+    unsigned validation_polls; /* answers `pending` so often after the challenge */
+    bool authz_reused;         /* orders are ready at once */
+    bool has_terms, needs_binding, needs_cn, refuses_contact, hides_error;
+    bool forgets_accounts;          /* the next request with kid finds none */
+    const char *validation_problem; /* validations fail with this type */
+    const char *chain_suffix;       /* appended to chains */
+    struct evp_pkey_st *stolen_key; /* certificates are issued for this key */
+    int64_t lifetime_s, backdate_s;
+    struct ca_script scripts[CA_MAX_SCRIPTS];
+    size_t num_scripts;
+    /* Is the answer served? NULL: not looked at. */
+    bool (*served)(void *ctx, struct slice name, struct slice token, struct slice key_authorization);
+    void *served_ctx;
+
+    /* What it has seen. */
+    char fault[256]; /* the first rule broken by the engine, or empty */
+    unsigned num_requests, num_at[CA_NOWHERE + 1];
+    unsigned num_accounts, num_orders, num_certificates, num_bad_nonces;
+    unsigned max_pending;
+    struct buf last_new_account; /* the payload */
+
+    /* Its own. */
+    struct evp_pkey_st *account_keys[CA_MAX_ACCOUNTS];
+    bool account_gone[CA_MAX_ACCOUNTS];
+    struct ca_order orders[CA_MAX_ORDERS];
+    struct map nonces; /* to 1: fresh */
+    uint64_t next_nonce, random;
+    struct evp_pkey_st *root_key, *issuer_key;
+    struct x509_st *root, *issuer;
+};
+
+extern const char scripted_ca_directory_url[];
+
+void scripted_ca_init(struct scripted_ca *ca, const struct clock *clock);
+void scripted_ca_cleanup(struct scripted_ca *ca);
+struct ca_script *scripted_ca_script(struct scripted_ca *ca, enum ca_place place);
+/* Answers the oldest request; false where there is none. */
+bool scripted_ca_answer(struct scripted_ca *ca);
+
+#endif

@@ -1,0 +1,142 @@
+#include "exchange/access_log.h"
+
+#include "base/mem.h"
+#include "check.h"
+#include "exchange/exchange_state.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+struct world {
+    uv_loop_t uv;
+    struct exchange_env env;
+    struct exchange_client client;
+    struct exchange x;
+    struct log *log;
+    struct config *config;
+    int pipe[2];
+    char line[16384];
+};
+
+static void world_init(struct world *world, const char *format)
+{
+    const char *environment[] = {"PORTICO_DOMAINS=a.test", format, NULL};
+    struct config_mistakes mistakes = {0};
+    *world = (struct world){0};
+    CHECK(pipe(world->pipe) == 0);
+    CHECK(config_load(environment, &world->config, &mistakes));
+    config_mistakes_cleanup(&mistakes);
+    uv_loop_init(&world->uv);
+    world->log = log_new(world->pipe[1], LOG_FORMAT_JSON, LOG_LEVEL_INFO);
+    world->env = (struct exchange_env){.loop = net_loop_new(&world->uv), .log = log_ring_new(world->log, "test")};
+    world->client = (struct exchange_client){.peer = SLICE_LIT("2001:db8::1"), .secure = true, .tls_version = "TLSv1.3"};
+    struct exchange *x = &world->x;
+    x->env = &world->env;
+    x->client = &world->client;
+    x->config = world->config;
+    x->started_wall_ms = 1795472193123; /* 2026-11-23T22:16:33.123Z */
+    x->started_ms = net_loop_now_ms(world->env.loop) - 250;
+    x->status = 200;
+    x->request_bytes = 5;
+    x->answer_bytes = 13;
+    x->head = arena_calloc(&x->arena, 1, sizeof *x->head);
+    x->head->version = 11;
+    x->head->method_name = SLICE_LIT("GET");
+    x->head->target = SLICE_LIT("/p\"ath?secret=1");
+    x->head->host = SLICE_LIT("a.test");
+}
+
+static void add(struct world *world, enum field_id id, const char *name, const char *value)
+{
+    struct head *head = world->x.head;
+    head_add(head, &world->x.arena, slice_str(name), slice_str(value));
+    head->fields.at[head->fields.num - 1].id = id;
+}
+
+static const char *written(struct world *world)
+{
+    CHECK(write(world->pipe[1], "", 1) == 1); /* so that reading never blocks */
+    access_log_write(&world->x);
+    ssize_t got = read(world->pipe[0], world->line, sizeof world->line - 1);
+    CHECK(got >= 1);
+    world->line[got > 0 ? got : 0] = '\0';
+    return world->line + 1;
+}
+
+static void world_cleanup(struct world *world)
+{
+    arena_cleanup(&world->x.arena);
+    net_loop_close(world->env.loop);
+    uv_run(&world->uv, UV_RUN_DEFAULT);
+    CHECK_INT(uv_loop_close(&world->uv), 0);
+    log_free(world->log);
+    config_unref(world->config);
+    close(world->pipe[0]);
+    close(world->pipe[1]);
+}
+
+static void json_has_what_happened_and_no_query(void)
+{
+    struct world world;
+    world_init(&world, "PORTICO_ACCESS_LOG=json");
+    CHECK_STR(written(&world),
+              "{\"ts\":\"2026-11-23T22:16:33.123Z\",\"event\":\"access\",\"client\":\"2001:db8::1\",\"method\":\"GET\","
+              "\"host\":\"a.test\",\"path\":\"/p\\\"ath\",\"protocol\":\"HTTP/1.1\",\"status\":200,\"duration_ms\":250,"
+              "\"bytes_in\":5,\"bytes_out\":13,\"tls\":\"TLSv1.3\",\"tls_resumed\":false}\n");
+    world.x.aborted = true;
+    world.x.failure = "the client went away";
+    world.x.num_retries = 1;
+    world.x.backend_text = SLICE_LIT("http://app:80");
+    const char *line = written(&world);
+    CHECK(strstr(line, "\"upstream\":\"http://app:80\",\"retries\":1,\"aborted\":true,\"failure\":\"the client went away\"}"));
+    world.x.head = NULL; /* a request that was none */
+    world.x.status = 400;
+    CHECK(strstr(written(&world), "\"status\":400"));
+    world_cleanup(&world);
+}
+
+static void strings_are_cut_and_escaped(void)
+{
+    struct world world;
+    char longer[4000];
+    world_init(&world, "PORTICO_ACCESS_LOG=json");
+    memset(longer, 'x', sizeof longer);
+    longer[0] = '/';
+    longer[1] = '\x7f';
+    longer[2] = '\xff';
+    world.x.head->target = slice_make(longer, sizeof longer);
+    const char *line = written(&world);
+    CHECK(strlen(line) < 1000);
+    CHECK(!strchr(line, '\xff'));
+    CHECK(strchr(line, '\n') == line + strlen(line) - 1);
+    world_cleanup(&world);
+}
+
+static void ncsa_forms_are_one_line_each(void)
+{
+    struct world world;
+    world_init(&world, "PORTICO_ACCESS_LOG=common");
+    CHECK_STR(written(&world), "2001:db8::1 - - [23/Nov/2026:22:16:33 +0000] \"GET /p\\\"ath HTTP/1.1\" 200 13\n");
+    world_cleanup(&world);
+    world_init(&world, "PORTICO_ACCESS_LOG=combined");
+    add(&world, FIELD_REFERER, "Referer", "https://r.test/x?token=1");
+    add(&world, FIELD_USER_AGENT, "User-Agent", "evil\" 200 1\n");
+    const char *line = written(&world);
+    CHECK(strstr(line, "\" 200 13 \"https://r.test/x\" \"evil\\\" 200 1\\n\"\n"));
+    CHECK(strchr(line, '\n') == line + strlen(line) - 1);
+    world.x.head = NULL;
+    world.x.answer_bytes = 0;
+    CHECK_STR(written(&world), "2001:db8::1 - - [23/Nov/2026:22:16:33 +0000] \"-\" 200 0 \"-\" \"-\"\n");
+    world_cleanup(&world);
+    world_init(&world, "PORTICO_ACCESS_LOG=off");
+    CHECK_STR(written(&world), "");
+    world_cleanup(&world);
+}
+
+int main(void)
+{
+    RUN(json_has_what_happened_and_no_query);
+    RUN(strings_are_cut_and_escaped);
+    RUN(ncsa_forms_are_one_line_each);
+    return checks_done();
+}

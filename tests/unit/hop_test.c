@@ -1,0 +1,152 @@
+/* What the golden pairs of tests/golden/data/h1 (r9, b6) do not reach. */
+#include "check.h"
+#include "http/hop.h"
+
+static struct head response(unsigned status, enum body body)
+{
+    return (struct head){.status = (uint16_t)status, .version = 11, .body = body, .keep_alive = true};
+}
+
+static void framing_of_requests(void)
+{
+    struct head head = {.body = BODY_LENGTH, .length = 5, .length_given = true};
+    struct h1_framing framing = hop_request_framing(&head);
+    CHECK_INT(framing.body, BODY_LENGTH);
+    CHECK_INT(framing.length, 5);
+    CHECK_INT(framing.connection, H1_CONNECTION_UNSAID);
+    head.upgrade = UPGRADE_WEBSOCKET;
+    CHECK_INT(hop_request_framing(&head).connection, H1_CONNECTION_UPGRADE);
+}
+
+static void framing_of_answers(void)
+{
+    static const struct {
+        enum body body, want;
+        unsigned version;
+        bool keep_alive;
+        enum h1_connection connection;
+    } rows[] = {
+        {BODY_LENGTH, BODY_LENGTH, 11, true, H1_CONNECTION_UNSAID},
+        {BODY_LENGTH, BODY_LENGTH, 11, false, H1_CONNECTION_CLOSE},
+        {BODY_LENGTH, BODY_LENGTH, 10, true, H1_CONNECTION_KEEP_ALIVE},
+        {BODY_LENGTH, BODY_LENGTH, 10, false, H1_CONNECTION_CLOSE},
+        {BODY_CHUNKED, BODY_CHUNKED, 11, true, H1_CONNECTION_UNSAID},
+        {BODY_CHUNKED, BODY_UNTIL_CLOSE, 10, true, H1_CONNECTION_CLOSE},
+        {BODY_UNTIL_CLOSE, BODY_CHUNKED, 11, true, H1_CONNECTION_UNSAID},
+        {BODY_UNTIL_CLOSE, BODY_UNTIL_CLOSE, 10, true, H1_CONNECTION_CLOSE},
+        {BODY_NONE, BODY_NONE, 10, true, H1_CONNECTION_KEEP_ALIVE},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct head head = response(200, rows[i].body);
+        struct h1_framing framing = hop_response_framing(&head, rows[i].version, rows[i].keep_alive);
+        CHECK_INT(framing.body, rows[i].want);
+        CHECK_INT(framing.connection, rows[i].connection);
+    }
+}
+
+static void lengths_without_a_body(void)
+{
+    struct head head = response(304, BODY_NONE);
+    head.length_given = true;
+    CHECK(hop_response_framing(&head, 11, true).length_given);
+    head.status = 204;
+    CHECK(!hop_response_framing(&head, 11, true).length_given);
+    head.status = 103;
+    CHECK(!hop_response_framing(&head, 11, true).length_given);
+    CHECK_INT(hop_response_framing(&head, 11, false).connection, H1_CONNECTION_UNSAID); /* interim: not the last word */
+    head.status = 101;
+    head.upgrade = UPGRADE_WEBSOCKET;
+    CHECK_INT(hop_response_framing(&head, 11, true).connection, H1_CONNECTION_UPGRADE);
+}
+
+static void hsts(void)
+{
+    struct arena arena = {0};
+    struct buf out = {0};
+    struct head head = response(200, BODY_LENGTH);
+    struct h1_framing framing = {.body = BODY_LENGTH};
+    head_add(&head, &arena, SLICE_LIT("strict-transport-security"), SLICE_LIT("max-age=0"));
+    hop_write_response(&out, &head, SLICE_LIT("max-age=9"), &framing);
+    CHECK_SLICE(buf_slice(&out),
+                "HTTP/1.1 200 OK\r\nStrict-Transport-Security: max-age=9\r\nContent-Length: 0\r\n\r\n");
+    out.len = 0;
+    hop_write_response(&out, &head, SLICE_NONE, &framing);
+    CHECK_SLICE(buf_slice(&out),
+                "HTTP/1.1 200 OK\r\nstrict-transport-security: max-age=0\r\nContent-Length: 0\r\n\r\n");
+    buf_cleanup(&out);
+    arena_cleanup(&arena);
+}
+
+static void real_ip_of_a_trusted_peer(void)
+{
+    struct arena arena = {0};
+    struct buf out = {0};
+    struct head head = {.method_name = SLICE_LIT("GET"), .target = SLICE_LIT("/"), .authority = SLICE_LIT("a:8443")};
+    struct hop_client client = {.peer = SLICE_LIT("10.0.0.1"),
+                                .real_ip = SLICE_LIT("2001:db8::7"),
+                                .scheme = SLICE_LIT("http"),
+                                .port = 8080,
+                                .trusted = true};
+    struct h1_framing framing = hop_request_framing(&head);
+    head_add(&head, &arena, SLICE_LIT("X-Forwarded-For"), SLICE_LIT("")); /* adds no empty element */
+    head_add(&head, &arena, SLICE_LIT("X-Forwarded-For"), SLICE_LIT("2001:db8::7"));
+    head_add(&head, &arena, SLICE_LIT("X-Real-IP"), SLICE_LIT("6.6.6.6"));
+    CHECK_INT(hop_write_request(&out, &head, &client, &framing), 0);
+    CHECK_SLICE(buf_slice(&out), "GET / HTTP/1.1\r\nHost: a:8443\r\n"
+                                 "X-Forwarded-For: 2001:db8::7, 10.0.0.1\r\n"
+                                 "X-Forwarded-Proto: http\r\nX-Forwarded-Host: a:8443\r\nX-Forwarded-Port: 8080\r\n"
+                                 "X-Real-IP: 2001:db8::7\r\n\r\n");
+    buf_cleanup(&out);
+    arena_cleanup(&arena);
+}
+
+static void response_fields_one_by_one(void)
+{
+    struct arena arena = {0};
+    struct head head = response(200, BODY_NONE);
+    static const bool want[] = {false, false, false, false, true, true};
+    head_add(&head, &arena, SLICE_LIT("Connection"), SLICE_LIT("x-hop"));
+    head_add(&head, &arena, SLICE_LIT("X-Hop"), SLICE_LIT(""));
+    head_add(&head, &arena, SLICE_LIT("Transfer-Encoding"), SLICE_LIT("chunked"));
+    head_add(&head, &arena, SLICE_LIT("keep-alive"), SLICE_LIT("timeout=4"));
+    head_add(&head, &arena, SLICE_LIT("Set-Cookie"), SLICE_LIT("a"));
+    head_add(&head, &arena, SLICE_LIT("X-Forwarded-For"), SLICE_LIT("a")); /* odd in an answer, and harmless */
+    for (size_t i = 0; i < head.fields.num; i++)
+        CHECK_INT(hop_response_passes(&head, &head.fields.at[i]), want[i]);
+    arena_cleanup(&arena);
+}
+
+static void trailers(void)
+{
+    static const char *bad[] = {
+        "Content-Length", "transfer-encoding", "Host", "Cookie",   "Set-Cookie",    "Connection",    "Authorization",
+        "Content-Type",   "Trailer",           "TE",   "Upgrade",  "Proxy",         "Cache-Control", "Expect",
+        "X-Real-IP",      "Forwarded",         "Vary", "Location", "X-Forwarded-X", "X_Y",           "Content-Range",
+        "Max-Forwards"};
+    static const char *good[] = {"grpc-status", "Server-Timing", "Digest", "ETag", "X-Sum"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct field field = {slice_str(bad[i]), SLICE_NONE, field_lookup(slice_str(bad[i]))};
+        CHECK(!hop_may_trail(&field));
+    }
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        struct field field = {slice_str(good[i]), SLICE_NONE, field_lookup(slice_str(good[i]))};
+        CHECK(hop_may_trail(&field));
+    }
+    struct fields none = {0};
+    struct buf out = {0};
+    CHECK_INT(hop_write_trailers(&out, &none), 0);
+    CHECK_MEM(out.ptr, out.len, H1_LAST_CHUNK.ptr, H1_LAST_CHUNK.len);
+    buf_cleanup(&out);
+}
+
+int main(void)
+{
+    RUN(framing_of_requests);
+    RUN(framing_of_answers);
+    RUN(lengths_without_a_body);
+    RUN(hsts);
+    RUN(real_ip_of_a_trusted_peer);
+    RUN(response_fields_one_by_one);
+    RUN(trailers);
+    return checks_done();
+}

@@ -1,0 +1,324 @@
+/* The pool over real sockets: reuse, the peek before it, limits, waits that are given up. */
+#include "upstream/pool.h"
+
+#include "base/mem.h"
+#include "check.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct world {
+    uv_loop_t uv;
+    struct net_loop *loop;
+    struct offload_pool *threads;
+    struct offload_port *port;
+    struct resolver *resolver;
+    struct counters counters;
+    const struct config *config;
+    const struct config_group *group;
+    struct pool *pool;
+    int listener;
+    bool closed;
+};
+
+/* Who wants a connection, and uses it for one request. */
+struct asker {
+    struct world *world;
+    struct pool_wait wait;
+    struct h1_user user;
+    struct arena arena;
+    struct h1_client *client;
+    struct err err;
+    unsigned num_done;
+    bool ended, failed;
+};
+
+static void user_head(struct h1_user *user, struct head *head)
+{
+    (void)user, (void)head;
+}
+
+static void user_body(struct h1_user *user, struct slice bytes)
+{
+    (void)user, (void)bytes;
+}
+
+static void user_end(struct h1_user *user, const struct fields *trailers)
+{
+    struct asker *asker = container_of(user, struct asker, user);
+    (void)trailers;
+    asker->ended = true;
+    asker->client = NULL;
+}
+
+static void user_failed(struct h1_user *user, struct err err)
+{
+    struct asker *asker = container_of(user, struct asker, user);
+    (void)err;
+    asker->failed = true;
+    asker->client = NULL;
+}
+
+static void user_nothing(struct h1_user *user)
+{
+    (void)user;
+}
+
+static const struct h1_user_ops user_ops = {.head = user_head,
+                                            .body = user_body,
+                                            .end = user_end,
+                                            .failed = user_failed,
+                                            .drained = user_nothing,
+                                            .flush = user_nothing};
+
+static void asker_lend(struct asker *asker, struct h1_client *client)
+{
+    asker->client = client;
+    h1_client_lend(client, &asker->user, &asker->arena, METHOD_GET, false);
+    buf_append_str(h1_client_head_out(client), "GET / HTTP/1.1\r\n\r\n");
+    h1_client_head_written(client, BODY_NONE);
+    h1_client_end(client, NULL);
+}
+
+static void asker_acquired(struct pool_wait *wait, struct h1_client *client, bool reused, struct err err)
+{
+    struct asker *asker = container_of(wait, struct asker, wait);
+    CHECK(!reused);
+    asker->num_done++;
+    asker->err = err;
+    if (client)
+        asker_lend(asker, client);
+}
+
+/* Returns whether an idle connection was there. */
+static bool ask(struct asker *asker, struct world *world, bool fresh_only)
+{
+    *asker = (struct asker){.world = world, .user = {&user_ops}};
+    pool_wait_init(&asker->wait, world->pool, asker_acquired);
+    struct h1_client *client = pool_acquire(&asker->wait, world->config, world->group, fresh_only);
+    if (client)
+        asker_lend(asker, client);
+    CHECK_INT(asker->num_done, 0); /* never from within */
+    return client != NULL;
+}
+
+static void turn(struct world *world, const unsigned *num)
+{
+    for (int i = 0; i < 4000 && (num ? !*num : i < 40); i++) {
+        uv_run(&world->uv, UV_RUN_NOWAIT);
+        usleep(500);
+    }
+}
+
+static int serve_accept(struct world *world)
+{
+    int fd = accept(world->listener, NULL, NULL);
+    CHECK(fd >= 0);
+    return fd;
+}
+
+static void serve(struct world *world, int fd, const char *answer)
+{
+    char in[1024];
+    CHECK(recv(fd, in, sizeof in, 0) > 0);
+    CHECK(send(fd, answer, strlen(answer), 0) == (ssize_t)strlen(answer));
+    turn(world, NULL);
+}
+
+#define OK "HTTP/1.1 204 No Content\r\n\r\n"
+
+static void world_init(struct world *world, const char *more)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    char upstream[64];
+    struct config *config = NULL;
+    struct config_mistakes mistakes = {0};
+    *world = (struct world){.listener = socket(AF_INET, SOCK_STREAM, 0)};
+    if (bind(world->listener, (struct sockaddr *)&at, sizeof at) != 0 || listen(world->listener, 16) != 0 ||
+        getsockname(world->listener, (struct sockaddr *)&at, &len) != 0)
+        abort();
+    snprintf(upstream, sizeof upstream, "PORTICO_UPSTREAM=http://127.0.0.1:%u", ntohs(at.sin_port));
+    const char *environment[] = {"PORTICO_DOMAINS=a.test", upstream, more, NULL};
+    CHECK(config_load(environment, &config, &mistakes));
+    config_mistakes_cleanup(&mistakes);
+    world->config = config;
+    world->group = config->default_site.group;
+    uv_loop_init(&world->uv);
+    world->loop = net_loop_new(&world->uv);
+    uv_ref((uv_handle_t *)&world->loop->prepare);
+    world->threads = offload_pool_new("resolve", 1, 0, 4);
+    world->port = offload_port_new(&world->uv);
+    world->resolver = resolver_new(world->loop, world->threads, world->port, 60000);
+    struct pool_options options = {.loop = world->loop, .resolver = world->resolver, .counters = &world->counters};
+    world->pool = pool_new(&options);
+}
+
+static void world_closed(void *ctx)
+{
+    ((struct world *)ctx)->closed = true;
+}
+
+static void asker_leave(struct asker *asker)
+{
+    pool_wait_cancel(&asker->wait);
+    pool_wait_cancel(&asker->wait);
+    if (asker->client)
+        h1_client_detach(asker->client);
+    arena_cleanup(&asker->arena);
+}
+
+static void world_cleanup(struct world *world)
+{
+    pool_close(world->pool, world_closed, world);
+    CHECK(!world->closed); /* never from within */
+    for (int i = 0; i < 8000 && !world->closed; i++) {
+        uv_run(&world->uv, UV_RUN_NOWAIT);
+        usleep(500);
+    }
+    CHECK(world->closed);
+    resolver_free(world->resolver);
+    offload_port_close(world->port);
+    uv_unref((uv_handle_t *)&world->loop->prepare);
+    net_loop_close(world->loop);
+    uv_run(&world->uv, UV_RUN_DEFAULT);
+    CHECK_INT(uv_loop_close(&world->uv), 0);
+    offload_pool_free(world->threads);
+    config_unref(world->config);
+    close(world->listener);
+}
+
+static void a_connection_is_used_again(void)
+{
+    struct world world;
+    struct asker first, second, third;
+    world_init(&world, NULL);
+    CHECK(!ask(&first, &world, false));
+    turn(&world, &first.num_done);
+    int fd = serve_accept(&world);
+    serve(&world, fd, OK);
+    CHECK(first.ended);
+    CHECK(ask(&second, &world, false));
+    CHECK(!ask(&third, &world, false)); /* lent to one at a time */
+    serve(&world, fd, OK);
+    CHECK(second.ended);
+    turn(&world, &third.num_done);
+    CHECK(third.client && pool_backend_text(third.client).len > 0);
+    asker_leave(&first);
+    asker_leave(&second);
+    asker_leave(&third);
+    CHECK_INT(counters_get(&world.counters, COUNTER_UPSTREAM_CONNECTS), 2);
+    CHECK_INT(counters_get(&world.counters, COUNTER_UPSTREAM_REUSES), 1);
+    close(fd);
+    world_cleanup(&world);
+}
+
+/* B2: what ended, or spoke, since the loop last looked is not used: the socket is asked. */
+static void an_idle_connection_is_looked_at_before_it_is_used(void)
+{
+    for (int speaks = 0; speaks < 2; speaks++) {
+        struct world world;
+        struct asker first, second;
+        world_init(&world, NULL);
+        CHECK(!ask(&first, &world, false));
+        turn(&world, &first.num_done);
+        int fd = serve_accept(&world);
+        serve(&world, fd, OK);
+        if (speaks)
+            CHECK(send(fd, "H", 1, 0) == 1);
+        else
+            shutdown(fd, SHUT_WR);
+        usleep(2000); /* no turn of the loop in between */
+        CHECK(!ask(&second, &world, false));
+        turn(&world, &second.num_done);
+        CHECK(second.client != NULL);
+        asker_leave(&first);
+        asker_leave(&second);
+        close(fd);
+        world_cleanup(&world);
+    }
+}
+
+static void only_so_many_are_kept(void)
+{
+    struct world world;
+    struct asker askers[3];
+    int fds[3];
+    world_init(&world, "PORTICO_UPSTREAM_MAX_IDLE=2");
+    for (int i = 0; i < 3; i++)
+        CHECK(!ask(&askers[i], &world, true));
+    for (int i = 0; i < 3; i++) {
+        turn(&world, &askers[i].num_done);
+        fds[i] = serve_accept(&world);
+    }
+    for (int i = 0; i < 3; i++)
+        serve(&world, fds[i], OK);
+    char byte;
+    int num_ended = 0;
+    for (int i = 0; i < 3; i++)
+        num_ended += recv(fds[i], &byte, 1, MSG_DONTWAIT) == 0;
+    CHECK_INT(num_ended, 1);
+    for (int i = 0; i < 3; i++) {
+        asker_leave(&askers[i]);
+        close(fds[i]);
+    }
+    world_cleanup(&world);
+}
+
+static void a_wait_may_be_given_up_at_any_time(void)
+{
+    for (int stage = 0; stage < 3; stage++) {
+        struct world world;
+        struct asker asker;
+        world_init(&world, "PORTICO_UPSTREAM_WAIT=10s");
+        if (stage == 2) { /* while it waits for the backend to start */
+            close(world.listener);
+            world.listener = -1;
+        }
+        CHECK(!ask(&asker, &world, false));
+        if (stage)
+            turn(&world, NULL);
+        if (stage == 2)
+            CHECK(tick_armed(&asker.wait.retry) || asker.wait.dialing);
+        asker_leave(&asker);
+        unsigned before = asker.num_done;
+        turn(&world, NULL);
+        CHECK_INT(asker.num_done, before);
+        world_cleanup(&world);
+    }
+}
+
+static void a_backend_that_starts_late_is_found(void)
+{
+    struct world world;
+    struct asker asker;
+    struct sockaddr_in at;
+    socklen_t len = sizeof at;
+    int one = 1;
+    world_init(&world, "PORTICO_UPSTREAM_WAIT=10s");
+    getsockname(world.listener, (struct sockaddr *)&at, &len);
+    close(world.listener);
+    CHECK(!ask(&asker, &world, false));
+    turn(&world, NULL);
+    CHECK_INT(asker.num_done, 0);
+    CHECK(pool_reach(world.pool).refused_ms > 0);
+    world.listener = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(world.listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    CHECK(bind(world.listener, (struct sockaddr *)&at, sizeof at) == 0 && listen(world.listener, 4) == 0);
+    turn(&world, &asker.num_done);
+    CHECK(asker.client && !err_is(asker.err));
+    CHECK(pool_reach(world.pool).refused_ms == 0 && pool_reach(world.pool).reached_ms > 0);
+    asker_leave(&asker);
+    world_cleanup(&world);
+}
+
+int main(void)
+{
+    RUN(a_connection_is_used_again);
+    RUN(an_idle_connection_is_looked_at_before_it_is_used);
+    RUN(only_so_many_are_kept);
+    RUN(a_wait_may_be_given_up_at_any_time);
+    RUN(a_backend_that_starts_late_is_found);
+    return checks_done();
+}
