@@ -5,6 +5,8 @@
 #include "check.h"
 #include "sim_stream.h"
 
+enum way { STAY, DETACH_IN_HEAD, DETACH_IN_BODY };
+
 struct world {
     uv_loop_t uv;
     struct net_loop *loop;
@@ -16,7 +18,7 @@ struct world {
     unsigned num_heads, num_ends, num_failed, num_drained, num_flushes, num_idle, num_done, num_closed;
     uint16_t status;
     struct err err;
-    enum { STAY, DETACH_IN_HEAD, DETACH_IN_BODY } way;
+    int way; /* enum way */
 };
 
 static struct world *world_of_user(struct h1_user *user)
