@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/cidr.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -31,13 +32,17 @@ struct config_listen {
 };
 
 /* One backend. Unique within a config: the same text is the same struct. */
-enum config_upstream_kind { CONFIG_UPSTREAM_HTTP, CONFIG_UPSTREAM_UNIX };
+enum config_protocol {
+    CONFIG_PROTOCOL_HTTP1, /* http://, unix: */
+    CONFIG_PROTOCOL_HTTP2, /* h2c://, unix+h2c: with prior knowledge (RFC 9113 §3.3) */
+    CONFIG_PROTOCOL_TCP    /* tcp://: the bytes inside TLS as they are */
+};
 
 struct config_upstream {
-    enum config_upstream_kind kind;
-    struct slice host; /* HTTP: a name or a numeric address without brackets */
+    enum config_protocol protocol;
+    struct slice host; /* a name or a numeric address without brackets */
     uint16_t port;
-    struct slice path; /* UNIX: of the socket */
+    struct slice path; /* of a unix socket, instead of host and port */
     struct slice text; /* "http://app:8000", "unix:/run/app.sock": canonical; the key of pools across reloads */
     size_t index;      /* in config->upstreams */
 };
@@ -45,6 +50,7 @@ struct config_upstream {
 struct config_group {
     const struct config_upstream **upstreams; /* at least one, no duplicates, in the order given */
     size_t num_upstreams;
+    bool tcp; /* all of them are CONFIG_PROTOCOL_TCP; none otherwise */
 };
 
 /* What is done with a request for a name. */
@@ -85,10 +91,24 @@ enum config_directory_kind {
     CONFIG_DIRECTORY_PRIVATE, /* a CA of one's own: all names go to it */
     CONFIG_DIRECTORY_INTERNAL /* no ACME: the built-in CA signs all names */
 };
+enum config_forwarded { CONFIG_FORWARDED_X, CONFIG_FORWARDED_RFC7239, CONFIG_FORWARDED_BOTH, CONFIG_FORWARDED_OFF };
+enum config_proxy_out { CONFIG_PROXY_OUT_OFF, CONFIG_PROXY_OUT_V1, CONFIG_PROXY_OUT_V2, CONFIG_PROXY_OUT_V2_TLS };
+enum config_trace {
+    CONFIG_TRACE_OFF,     /* dropped, and none is made */
+    CONFIG_TRACE_PASS,    /* the client's, if it sent one */
+    CONFIG_TRACE_GENERATE /* the client's, or one of ours */
+};
+enum config_client_auth { CONFIG_CLIENT_AUTH_OFF, CONFIG_CLIENT_AUTH_OPTIONAL, CONFIG_CLIENT_AUTH_REQUIRE };
+enum config_encoding { CONFIG_ENCODING_GZIP, CONFIG_ENCODING_BR, CONFIG_ENCODING_ZSTD, NUM_CONFIG_ENCODINGS };
 enum config_tls_policy { CONFIG_TLS_INTERMEDIATE, CONFIG_TLS_MODERN };
 enum config_unknown_sni { CONFIG_SNI_REJECT, CONFIG_SNI_DEFAULT };
 enum config_log_format { CONFIG_LOG_AUTO, CONFIG_LOG_TEXT, CONFIG_LOG_JSON }; /* auto: text on a terminal, else JSON */
 enum config_access_log { CONFIG_ACCESS_JSON, CONFIG_ACCESS_COMMON, CONFIG_ACCESS_COMBINED, CONFIG_ACCESS_OFF };
+
+/* An entry of BASIC_AUTH. */
+struct config_user {
+    struct slice name, hash; /* hash: "$2b$10$..." */
+};
 
 /* PEM text, and the file that it came from. */
 struct config_pem {
@@ -140,6 +160,8 @@ struct config {
         enum config_tls_policy policy;
         enum config_unknown_sni unknown_sni;
         int64_t ticket_rotate_s; /* 0: no tickets */
+        struct config_pem client_ca; /* roots of client certificates */
+        enum config_client_auth client_auth;
         struct slice hsts;       /* the field's value, "max-age=31536000; includeSubDomains"; empty: not sent */
     } tls;
 
@@ -149,9 +171,30 @@ struct config {
         int64_t response_timeout_ms;
         int64_t idle_timeout_ms; /* of a pooled connection */
         uint32_t max_idle;       /* pooled connections per upstream and worker; 0: no pool */
+        uint32_t max_conns; /* per upstream and worker; more requests wait, LIMIT_UPSTREAM_QUEUE of them; 0: no limit */
         uint32_t retries;
         int64_t dns_ttl_ms;
+        struct slice health_path; /* asked of each backend in turn; empty: off */
     } upstream;
+
+    /* Who the client is, and what the backend is told of it. */
+    struct {
+        struct cidr_list trusted_proxies;
+        enum config_forwarded forwarded;
+        bool proxy_protocol_in; /* from trusted_proxies alone */
+        enum config_proxy_out proxy_protocol_out;
+        enum config_trace request_id, traceparent;
+    } identity;
+
+    struct {
+        struct config_user *users; /* BASIC_AUTH */
+        size_t num_users;          /* 0: no authentication */
+        struct cidr_list allow_ips;
+        bool allow_ips_given;
+        enum config_encoding compress[NUM_CONFIG_ENCODINGS]; /* in order of preference */
+        size_t num_compress;                                 /* 0: off */
+        struct slice error_page;                             /* HTML for 502, 503, 504; empty: our own */
+    } policy;
 
     struct {
         int64_t header_timeout_ms;
@@ -161,6 +204,7 @@ struct config {
         size_t max_header_bytes;
         uint32_t max_conns;      /* of the process; 0: auto, from the limit of descriptors */
         int64_t max_conn_age_ms; /* 0: no limit */
+        bool http2;
     } client;
 
     struct {

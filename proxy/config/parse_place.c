@@ -109,7 +109,7 @@ static const char *upstream_http(struct arena *arena, struct slice text, struct 
     for (char *c = (char *)copy.ptr; *c; c++)
         *c = *c >= 'A' && *c <= 'Z' ? (char)(*c + 32) : *c;
     struct slice host = slice_skip(copy, url.host_is_ipv6 ? 8 : 7);
-    *out_upstream = (struct config_upstream){.kind = CONFIG_UPSTREAM_HTTP,
+    *out_upstream = (struct config_upstream){.protocol = CONFIG_PROTOCOL_HTTP1,
                                              .host = arena_copy(arena, slice_first(host, url.host.len)),
                                              .port = url.port,
                                              .text = copy,
@@ -124,7 +124,7 @@ static const char *upstream_unix(struct arena *arena, struct slice path, struct 
         return why;
     struct slice text = arena_printf(arena, "unix:%.*s", (int)path.len, path.ptr);
     *out_upstream = (struct config_upstream){
-        .kind = CONFIG_UPSTREAM_UNIX, .path = slice_skip(text, 5), .text = text, .index = out_upstream->index};
+        .protocol = CONFIG_PROTOCOL_HTTP1, .path = slice_skip(text, 5), .text = text, .index = out_upstream->index};
     return NULL;
 }
 

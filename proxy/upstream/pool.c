@@ -342,7 +342,7 @@ static void pool_start_dial(struct pool_wait *wait)
     deferred_init(&dial->simulated, pool_simulated);
     if (pool->connect)
         deferred_start(pool->loop, &dial->simulated);
-    else if (upstream->kind == CONFIG_UPSTREAM_HTTP)
+    else if (upstream->path.len == 0)
         dial_start(&dial->dial, pool->resolver, upstream->host, upstream->port, timeout_ms);
     else if (address_of_path(upstream->path, &path))
         dial_start_address(&dial->dial, &path, timeout_ms);

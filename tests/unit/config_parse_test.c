@@ -268,8 +268,8 @@ static void test_upstreams(void)
         CHECK_SLICE(upstream.text, rows[i].canonical);
         CHECK_SLICE(upstream.host, rows[i].host);
         CHECK_INT(upstream.port, rows[i].port);
-        CHECK_INT(upstream.kind, rows[i].port ? CONFIG_UPSTREAM_HTTP : CONFIG_UPSTREAM_UNIX);
-        if (upstream.kind == CONFIG_UPSTREAM_UNIX)
+        CHECK_INT(upstream.protocol, CONFIG_PROTOCOL_HTTP1);
+        if (upstream.path.len)
             CHECK_SLICE(upstream.path, rows[i].text + 5);
     }
     arena_cleanup(&arena);
