@@ -72,33 +72,33 @@ static void flight_expired(struct tick *tick)
 
 /* ---- the answer ---- */
 
-static struct https_flight *flight_of(struct h1_user *user)
+static struct https_flight *flight_of(struct http_user *user)
 {
     return container_of(user, struct https_flight, user);
 }
 
-static void flight_head(struct h1_user *user, struct head *head)
+static void flight_head(struct http_user *user, struct head *head)
 {
     if (head->status >= 200) /* interim answers say nothing here */
         flight_of(user)->head = head;
 }
 
-static void flight_body(struct h1_user *user, struct slice bytes)
+static void flight_body(struct http_user *user, struct slice bytes)
 {
     buf_append_slice(&flight_of(user)->body, bytes); /* bounded by the reader */
 }
 
-static void flight_end(struct h1_user *user, const struct fields *trailers)
+static void flight_end(struct http_user *user, const struct fields *trailers)
 {
     (void)trailers;
     flight_finish(flight_of(user));
 }
 
-static void flight_failed(struct h1_user *user, struct err err)
+static void flight_failed(struct http_user *user, struct err err, enum http_progress progress)
 {
     struct https_flight *flight = flight_of(user);
     struct https_origin *origin = flight->origin;
-    bool unread = flight->on_reused && !flight->conn->client.response_started;
+    bool unread = flight->on_reused && progress != HTTP_ANSWERING;
     if (!unread || flight->repeated || !flight->repeatable) {
         https_flight_fail(flight, err, NULL);
         return;
@@ -112,12 +112,12 @@ static void flight_failed(struct h1_user *user, struct err err)
     deferred_start(origin->client->loop, &origin->advance);
 }
 
-static void flight_nothing(struct h1_user *user)
+static void flight_nothing(struct http_user *user)
 {
     (void)user; /* the request goes out in one piece, the answer is taken in as it comes */
 }
 
-static const struct h1_user_ops flight_user_ops = {
+static const struct http_user_ops flight_user_ops = {
     .head = flight_head,
     .body = flight_body,
     .end = flight_end,

@@ -35,7 +35,7 @@ struct https_origin {
 
 /* A call on its way. Owned by its origin's list, at last by client->finished. */
 struct https_flight {
-    struct h1_user user;
+    struct http_user user;
     struct https_call *call;
     struct https_client *client;
     struct https_origin *origin;

@@ -6,9 +6,9 @@
 #include "exchange/route.h"
 #include "http/hop.h"
 
-static const struct h1_user_ops exchange_user_ops;
+static const struct http_user_ops exchange_user_ops;
 
-static struct exchange *exchange_of_user(struct h1_user *user)
+static struct exchange *exchange_of_user(struct http_user *user)
 {
     return container_of(user, struct exchange, user);
 }
@@ -16,6 +16,11 @@ static struct exchange *exchange_of_user(struct h1_user *user)
 static void exchange_count(struct exchange *x, enum counter counter)
 {
     counters_add(x->env->counters, counter, 1);
+}
+
+static void exchange_dropped(struct exchange *x, unsigned num_fields)
+{
+    counters_add(x->env->counters, COUNTER_FIELDS_DROPPED, num_fields);
 }
 
 /* ---- deadlines ---- */
@@ -41,12 +46,12 @@ static void exchange_arm(struct exchange *x)
 
 static void exchange_release_upstream(struct exchange *x)
 {
-    struct h1_client *upstream = x->upstream;
+    struct upstream *upstream = x->upstream;
     x->upstream = NULL;
     pool_wait_cancel(&x->wait);
     x->waiting = false;
     if (upstream)
-        h1_client_detach(upstream);
+        upstream->ops->detach(upstream);
 }
 
 static void exchange_finish(struct exchange *x)
@@ -111,20 +116,35 @@ static void exchange_count_status(struct exchange *x, unsigned status)
         exchange_count(x, classes[status / 100 - 1]);
 }
 
-static struct slice exchange_hsts(const struct exchange *x)
+/* The fields that go to the client, of an answer of the backend's or of ours. */
+static struct fields exchange_response_fields(struct exchange *x, const struct head *head)
 {
-    return x->client->secure ? x->config->tls.hsts : SLICE_NONE;
+    struct fields fields = {0};
+    struct slice hsts = x->client->secure && head->status >= 200 ? x->config->tls.hsts : SLICE_NONE;
+    exchange_dropped(x, hop_response_fields(head, &x->arena, &fields));
+    if (hsts.len) {
+        fields_remove(&fields, FIELD_STRICT_TRANSPORT_SECURITY);
+        fields_put(&fields, &x->arena,
+                   (struct field){SLICE_LIT("Strict-Transport-Security"), hsts, FIELD_STRICT_TRANSPORT_SECURITY});
+    }
+    return fields;
+}
+
+static void exchange_respond(struct exchange *x, const struct head *head)
+{
+    struct fields fields = exchange_response_fields(x, head);
+    struct front_response response = {.head = head, .fields = &fields, .tunnel = x->answer == ANSWER_TUNNEL};
+    x->front->ops->respond(x->front, &response);
 }
 
 static void exchange_reply(struct exchange *x, struct reply reply)
 {
     struct front *front = x->front;
-    struct front_response response = {.head = reply.head, .hsts = exchange_hsts(x)};
     exchange_release_upstream(x);
     exchange_count_status(x, reply.head->status);
     if (x->head && x->head->method == METHOD_HEAD)
         reply.head->body = BODY_NONE;
-    front->ops->respond(front, &response);
+    exchange_respond(x, reply.head);
     if (reply.body.len && reply.head->body != BODY_NONE) {
         x->answer_bytes += reply.body.len;
         bool room = front->ops->body(front, reply.body);
@@ -180,14 +200,15 @@ static void exchange_start_front(struct exchange *x)
     x->front->ops->read_start(x->front);
 }
 
-static void exchange_send_head(struct exchange *x)
+static void exchange_begin_upstream(struct exchange *x)
 {
-    struct h1_framing framing = hop_request_framing(x->head);
-    struct hop_client client = {
-        .peer = x->client->peer, .scheme = slice_str(x->client->secure ? "https" : "http"), .port = x->client->port};
-    unsigned dropped = hop_write_request(h1_client_head_out(x->upstream), x->head, &client, &framing);
-    h1_client_head_written(x->upstream, framing.body);
-    counters_add(x->env->counters, COUNTER_FIELDS_DROPPED, dropped);
+    struct hop_client client = {.peer = x->client->peer,
+                                .scheme = slice_str(x->client->secure ? "https" : "http"),
+                                .port_text = x->client->port_text};
+    struct fields *fields = arena_calloc(&x->arena, 1, sizeof *fields);
+    exchange_dropped(x, hop_request_fields(x->head, &client, &x->arena, fields));
+    struct upstream_request request = {x->head, fields};
+    x->upstream->ops->begin(x->upstream, &x->user, &x->arena, &request);
 }
 
 /* Keeps the bytes while they may have to be sent, or sent again; lets go of all of them beyond the limit. */
@@ -202,43 +223,42 @@ static void exchange_hold(struct exchange *x, struct slice bytes)
     buf_append_slice(&x->held, bytes);
 }
 
-static void exchange_connected(struct exchange *x, struct h1_client *upstream, bool reused)
+static void exchange_connected(struct exchange *x, struct upstream *upstream)
 {
     x->waiting = false;
     x->upstream = upstream;
-    x->upstream_reused = reused;
-    x->backend_text = arena_copy(&x->arena, pool_backend_text(upstream));
-    h1_client_lend(upstream, &x->user, &x->arena, x->head->method, x->head->upgrade == UPGRADE_WEBSOCKET);
-    exchange_send_head(x);
-    bool room = h1_client_body(upstream, buf_slice(&x->held));
+    x->backend_text = upstream->backend_text;
+    exchange_begin_upstream(x);
+    bool room = upstream->ops->body(upstream, buf_slice(&x->held));
     if (x->request == REQUEST_WHOLE)
-        h1_client_end(upstream, &x->head->trailers);
+        upstream->ops->end(upstream, &x->head->trailers);
     exchange_arm(x);
     if (room)
         exchange_start_front(x);
 }
 
-static void exchange_acquired(struct pool_wait *wait, struct h1_client *upstream, bool reused, struct err err)
+static void exchange_acquired(struct pool_wait *wait, struct upstream *upstream, struct err err)
 {
     struct exchange *x = container_of(wait, struct exchange, wait);
     if (!upstream) {
         x->waiting = false;
-        LOG_WARN_EVENT(x->env->log, "upstream_unreachable", LOG_ERR("error", err),
-                       LOG_SLICE("upstream", x->group->upstreams[0]->text), LOG_SLICE("host", x->head->host),
-                       LOG_STR("msg", "the backend takes no connection; is it running, and is PORTICO_UPSTREAM right?"));
+        LOG_WARN_EVENT(
+            x->env->log, "upstream_unreachable", LOG_ERR("error", err),
+            LOG_SLICE("upstream", x->group->upstreams[0]->text), LOG_SLICE("host", x->head->host),
+            LOG_STR("msg", "the backend takes no connection; is it running, and is PORTICO_UPSTREAM right?"));
         exchange_fail(x, 502, "no connection to the backend");
         return;
     }
-    exchange_connected(x, upstream, reused);
+    exchange_connected(x, upstream);
     if (x->upstream == upstream)
-        h1_client_flush(upstream);
+        upstream->ops->flush(upstream);
 }
 
 static void exchange_connect(struct exchange *x, bool fresh_only)
 {
-    struct h1_client *upstream = pool_acquire(&x->wait, x->config, x->group, fresh_only);
+    struct upstream *upstream = pool_acquire(&x->wait, x->config, x->group, fresh_only);
     if (upstream) {
-        exchange_connected(x, upstream, true);
+        exchange_connected(x, upstream);
         return;
     }
     x->waiting = true;
@@ -246,20 +266,20 @@ static void exchange_connect(struct exchange *x, bool fresh_only)
         exchange_stop_front(x);
 }
 
-/* A connection that died before the first byte of an answer: once more, where nothing can happen twice by it (B2). */
-static bool exchange_may_retry(const struct exchange *x, struct err err)
+/* Once more, where nothing can happen twice by it (B2). */
+static bool exchange_may_retry(const struct exchange *x, struct err err, enum http_progress progress)
 {
     bool refused_input = err.kind == ERR_INPUT || err.kind == ERR_LIMIT;
+    bool harmless = progress == HTTP_UNSENT || (progress == HTTP_UNANSWERED && method_is_idempotent(x->head->method));
     return x->answer == ANSWER_AWAITED && !refused_input && !x->status &&
-           x->num_retries < x->config->upstream.retries && method_is_idempotent(x->head->method) && x->held_whole;
+           x->num_retries < x->config->upstream.retries && harmless && x->held_whole;
 }
 
-static void exchange_upstream_failed(struct h1_user *user, struct err err)
+static void exchange_upstream_failed(struct http_user *user, struct err err, enum http_progress progress)
 {
     struct exchange *x = exchange_of_user(user);
-    bool started = x->upstream && x->upstream->response_started;
     x->upstream = NULL;
-    if (!started && exchange_may_retry(x, err)) {
+    if (exchange_may_retry(x, err, progress)) {
         x->num_retries++;
         exchange_count(x, COUNTER_UPSTREAM_RETRIES);
         exchange_connect(x, true);
@@ -273,50 +293,55 @@ static void exchange_upstream_failed(struct h1_user *user, struct err err)
 
 /* ---- the answer ---- */
 
-static void exchange_answer_head(struct h1_user *user, struct head *head)
+static void exchange_interim(struct exchange *x, const struct head *head)
+{
+    struct fields fields = exchange_response_fields(x, head);
+    if (x->head->version > 10) /* none to HTTP/1.0 */
+        x->front->ops->interim(x->front, head, &fields);
+}
+
+static void exchange_answer_head(struct http_user *user, struct head *head)
 {
     struct exchange *x = exchange_of_user(user);
-    struct front *front = x->front;
     if (head->status < 200 && head->status != 101) {
-        if (x->head->version > 10) /* none to HTTP/1.0 */
-            front->ops->interim(front, head);
+        exchange_interim(x, head);
         if (head->status == 100 && x->continue_due) {
             x->continue_due = false;
             exchange_arm(x);
         }
         return;
     }
-    struct front_response response = {.head = head, .hsts = exchange_hsts(x), .tunnel = head->status == 101};
-    x->answer = response.tunnel ? ANSWER_TUNNEL : ANSWER_BODY;
+    bool tunnel = head->status == 101;
+    x->answer = tunnel ? ANSWER_TUNNEL : ANSWER_BODY;
     exchange_count_status(x, head->status);
     buf_cleanup(&x->held);
-    if (response.tunnel)
+    if (tunnel)
         exchange_count(x, COUNTER_TUNNELS);
     exchange_arm(x);
-    front->ops->respond(front, &response);
+    exchange_respond(x, head);
 }
 
-static void exchange_answer_body(struct h1_user *user, struct slice bytes)
+static void exchange_answer_body(struct http_user *user, struct slice bytes)
 {
     struct exchange *x = exchange_of_user(user);
     x->answer_bytes += bytes.len;
     exchange_arm(x);
     if (!x->front->ops->body(x->front, bytes) && x->upstream)
-        h1_client_read_stop(x->upstream);
+        x->upstream->ops->read_stop(x->upstream);
 }
 
 /* Both sides of a tunnel have ended: in order, whoever was last. */
 static void exchange_tunnel_over(struct exchange *x)
 {
-    struct h1_client *upstream = x->upstream;
+    struct upstream *upstream = x->upstream;
     x->upstream = NULL;
     if (upstream)
-        h1_client_close(upstream);
+        upstream->ops->close(upstream);
     exchange_finish(x);
     x->front->ops->end(x->front, NULL);
 }
 
-static void exchange_answer_end(struct h1_user *user, const struct fields *trailers)
+static void exchange_answer_end(struct http_user *user, const struct fields *trailers)
 {
     struct exchange *x = exchange_of_user(user);
     if (x->answer == ANSWER_TUNNEL) {
@@ -332,19 +357,19 @@ static void exchange_answer_end(struct h1_user *user, const struct fields *trail
     x->front->ops->end(x->front, trailers);
 }
 
-static void exchange_upstream_drained(struct h1_user *user)
+static void exchange_upstream_drained(struct http_user *user)
 {
     exchange_start_front(exchange_of_user(user));
 }
 
-static void exchange_answer_flush(struct h1_user *user)
+static void exchange_answer_flush(struct http_user *user)
 {
     struct exchange *x = exchange_of_user(user);
     if (x->answer != ANSWER_OVER)
         x->front->ops->flush(x->front);
 }
 
-static const struct h1_user_ops exchange_user_ops = {
+static const struct http_user_ops exchange_user_ops = {
     .head = exchange_answer_head,
     .body = exchange_answer_body,
     .end = exchange_answer_end,
@@ -356,7 +381,7 @@ static const struct h1_user_ops exchange_user_ops = {
 void exchange_drained(struct exchange *x)
 {
     if (x->upstream)
-        h1_client_read_start(x->upstream);
+        x->upstream->ops->read_start(x->upstream);
 }
 
 /* ---- the request ---- */
@@ -381,7 +406,8 @@ static void exchange_answer_challenge(struct exchange *x, struct slice key_autho
 {
     struct slice token = slice_split(&key_authorization, '.');
     exchange_count(x, COUNTER_CHALLENGES_ANSWERED);
-    LOG_INFO_EVENT(x->env->log, "challenge_answered", LOG_SLICE("name", x->head->host), LOG_SLICE("client", x->client->peer));
+    LOG_INFO_EVENT(x->env->log, "challenge_answered", LOG_SLICE("name", x->head->host),
+                   LOG_SLICE("client", x->client->peer));
     if (x->env->challenge_answered)
         x->env->challenge_answered(x->env, token);
 }
@@ -402,7 +428,8 @@ void exchange_head(struct exchange *x, struct head *head)
 {
     x->head = head;
     exchange_name_host(x);
-    x->request = head->body == BODY_NONE || (head->body == BODY_LENGTH && head->length == 0) ? REQUEST_WHOLE : REQUEST_BODY;
+    x->request =
+        head->body == BODY_NONE || (head->body == BODY_LENGTH && head->length == 0) ? REQUEST_WHOLE : REQUEST_BODY;
     x->continue_due = head->expect_continue && x->request != REQUEST_WHOLE;
     exchange_count(x, COUNTER_REQUESTS);
     struct route route = route_request(x->config, x->env->certset, x->client, head, &x->arena);
@@ -412,16 +439,12 @@ void exchange_head(struct exchange *x, struct head *head)
         exchange_arm(x);
         exchange_connect(x, false);
         return;
-    case ROUTE_REDIRECT:
-        exchange_reply(x, reply_redirect(&x->arena, route.text));
-        return;
+    case ROUTE_REDIRECT: exchange_reply(x, reply_redirect(&x->arena, route.text)); return;
     case ROUTE_CHALLENGE:
         exchange_answer_challenge(x, route.text);
         exchange_reply(x, reply_text(&x->arena, route.text));
         return;
-    case ROUTE_REFUSE:
-        exchange_fail(x, route.status, route.why);
-        return;
+    case ROUTE_REFUSE: exchange_fail(x, route.status, route.why); return;
     }
 }
 
@@ -434,7 +457,7 @@ void exchange_body(struct exchange *x, struct slice bytes)
     exchange_arm(x);
     if (x->answer == ANSWER_AWAITED)
         exchange_hold(x, bytes);
-    if (x->upstream && !h1_client_body(x->upstream, bytes))
+    if (x->upstream && !x->upstream->ops->body(x->upstream, bytes))
         exchange_stop_front(x);
 }
 
@@ -445,21 +468,21 @@ void exchange_body_end(struct exchange *x, const struct fields *trailers)
         if (x->tunnel_backend_ended)
             exchange_tunnel_over(x);
         else
-            h1_client_end(x->upstream, NULL);
+            x->upstream->ops->end(x->upstream, NULL);
         return;
     }
     x->request = REQUEST_WHOLE;
     if (x->answer == ANSWER_OVER)
         return;
     if (x->upstream)
-        h1_client_end(x->upstream, trailers);
+        x->upstream->ops->end(x->upstream, trailers);
     exchange_arm(x);
 }
 
 void exchange_flush(struct exchange *x)
 {
     if (x->upstream)
-        h1_client_flush(x->upstream);
+        x->upstream->ops->flush(x->upstream);
 }
 
 /* ---- how it stands ---- */

@@ -36,17 +36,17 @@ struct exchange_env {
 
 /* The connection that a request came by. Borrowed; lives as long as the front. */
 struct exchange_client {
-    struct slice peer;        /* address in text */
+    struct slice peer; /* address in text */
     uint16_t peer_port;
     bool secure;              /* over TLS */
-    uint16_t port;            /* public: of redirects and X-Forwarded-Port */
+    struct slice port_text;   /* public: of X-Forwarded-Port */
     struct slice server_name; /* SNI, normalised; empty: none */
     const char *tls_version;  /* "TLSv1.3"; NULL without TLS */
     bool tls_resumed;
 };
 
 /* How it stands, for the front. */
-struct arena *exchange_arena(struct exchange *exchange);                /* for the request's head */
+struct arena *exchange_arena(struct exchange *exchange);                   /* for the request's head */
 const struct head *exchange_request_head(const struct exchange *exchange); /* NULL before exchange_head */
 bool exchange_request_whole(const struct exchange *exchange);
 bool exchange_answer_begun(const struct exchange *exchange);

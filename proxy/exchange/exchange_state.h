@@ -17,19 +17,18 @@ struct exchange {
     struct front *front;
     const struct config *config; /* held */
     struct arena arena;
-    struct head *head;           /* the request's; in the arena */
+    struct head *head; /* the request's; in the arena */
     const struct config_group *group;
     enum exchange_request request;
     enum exchange_answer answer;
-    struct h1_user user;         /* gets the events of the backend's connection */
-    struct h1_client *upstream;  /* lent; NULL while there is none */
+    struct http_user user;     /* gets the upstream's events */
+    struct upstream *upstream; /* NULL while there is none */
     struct pool_wait wait;
-    struct buf held;             /* the request's body so far, while a connection is awaited or a retry is possible */
-    bool held_whole;             /* nothing of it was let go */
-    bool waiting;                /* for a connection */
-    bool upstream_reused;
-    bool front_stopped;          /* the front reads no more for now */
-    bool continue_due;           /* Expect: 100-continue, neither 100 nor a byte of the body has come */
+    struct buf held;    /* the request's body so far, while a connection is awaited or a retry is possible */
+    bool held_whole;    /* nothing of it was let go */
+    bool waiting;       /* for a connection */
+    bool front_stopped; /* the front reads no more for now */
+    bool continue_due;  /* Expect: 100-continue, neither 100 nor a byte of the body has come */
     bool aborted;
     bool tunnel_client_ended, tunnel_backend_ended;
     uint32_t num_retries;
@@ -40,8 +39,8 @@ struct exchange {
     uint64_t started_ms;
     uint64_t request_bytes, answer_bytes;
     uint16_t status;
-    struct slice backend_text;   /* in the arena */
-    const char *failure;         /* literal */
+    struct slice backend_text; /* borrowed from the pool */
+    const char *failure;       /* literal */
 };
 
 #endif

@@ -7,15 +7,16 @@
 
 struct front;
 
+/* Borrowed for the call. */
 struct front_response {
-    const struct head *head; /* as the backend sent it, or of our own making */
-    struct slice hsts;       /* Strict-Transport-Security to set; empty for none */
-    bool tunnel;             /* a 101: raw bytes from here on, both ways */
+    const struct head *head;     /* status, framing: as the backend sent it, or of our own making */
+    const struct fields *fields; /* all that goes to the client but framing, Connection and Upgrade */
+    bool tunnel;                 /* a 101: raw bytes from here on, both ways */
 };
 
 struct front_ops {
     /* An interim answer (1xx but 101). */
-    void (*interim)(struct front *front, const struct head *head);
+    void (*interim)(struct front *front, const struct head *head, const struct fields *fields);
     /* The answer's head. Held back until its first bytes, its end or flush. */
     void (*respond)(struct front *front, const struct front_response *response);
     /* Bytes of the answer's body. False: more than FLOW_HIGH_BYTES are queued, stop until exchange_drained. */

@@ -4,22 +4,23 @@
 #include "tls/tls_err.h"
 #include "tls/tls_select.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 struct conn {
     struct list node;
     struct conn_env *env;
     struct tcp_stream tcp;
-    struct tls_stream tls;   /* where secure */
-    struct sink sink;        /* of the top stream until a front takes it */
+    struct tls_stream tls; /* where secure */
+    struct sink sink;      /* of the top stream until a front takes it */
     struct h1_front h1;
     struct exchange_client client;
     struct tick handshake;
     bool secure;
-    bool fronted;            /* h1 has the events */
+    bool fronted; /* h1 has the events */
     bool tls_opened;
-    char peer[48];
-    char *server_name;       /* owned; NULL: none */
+    char peer[48], port[6];
+    char *server_name; /* owned; NULL: none */
 };
 
 static struct conn *conn_of(struct sink *sink)
@@ -109,8 +110,9 @@ static void conn_open_tls(struct conn *conn, struct slice first)
 
 static void conn_refuse_plain(struct conn *conn)
 {
-    static const char answer[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n"
-                                 "Connection: close\r\n\r\nThis port speaks HTTPS. Please use https:// in the address.\n";
+    static const char answer[] =
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n"
+        "Connection: close\r\n\r\nThis port speaks HTTPS. Please use https:// in the address.\n";
     bool room = stream_write(&conn->tcp.base, slice_str(answer));
     (void)room; /* the last bytes of this connection */
     stream_close(&conn->tcp.base);
@@ -143,7 +145,8 @@ static void conn_describe_client(struct conn *conn)
     char text[ADDRESS_TEXT_BYTES];
     const struct config *config = conn->env->exchange->config;
     conn->client.secure = conn->secure;
-    conn->client.port = conn->secure ? config->listen.https_public_port : 80;
+    snprintf(conn->port, sizeof conn->port, "%u", conn->secure ? config->listen.https_public_port : 80u);
+    conn->client.port_text = slice_str(conn->port);
     if (address_of_peer(tcp_stream_fd(&conn->tcp), &address)) {
         address_ip_text(&address, text);
         memcpy(conn->peer, text, strnlen(text, sizeof conn->peer - 1));
@@ -183,7 +186,8 @@ void conn_open(struct conn_env *env, int fd, bool unix_socket, bool secure)
 
 void conn_drain_all(struct conn_env *env)
 {
-    LIST_EACH(&env->conns, node) {
+    LIST_EACH(&env->conns, node)
+    {
         struct conn *conn = container_of(node, struct conn, node);
         if (conn->fronted)
             h1_front_drain(&conn->h1);
@@ -203,7 +207,7 @@ static bool conn_tunnels(const struct conn *conn)
 void conn_reset_all(struct conn_env *env)
 {
     LIST_EACH(&env->conns, node)
-        stream_reset(&container_of(node, struct conn, node)->tcp.base);
+    stream_reset(&container_of(node, struct conn, node)->tcp.base);
 }
 
 size_t conn_num_busy(const struct conn_env *env, size_t *out_num_tunnels)

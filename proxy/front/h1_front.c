@@ -292,13 +292,13 @@ static void front_flush(struct front *base)
     (void)room; /* a head alone never fills a queue that takes bodies */
 }
 
-static void front_interim(struct front *base, const struct head *head)
+static void front_interim(struct front *base, const struct head *head, const struct fields *fields)
 {
     struct h1_front *front = front_of(base);
     struct h1_framing framing = {.body = BODY_NONE, .connection = H1_CONNECTION_UNSAID};
     if (front->state == H1F_ENDED)
         return;
-    hop_write_response(&front->head_out, head, SLICE_NONE, &framing);
+    h1_write_response_fields(&front->head_out, head, fields, &framing);
     front_flush(base);
     if (head->status == 100 && !front->stopped)
         front_window_begin(front);
@@ -310,8 +310,7 @@ static bool front_may_keep(const struct h1_front *front)
     const struct head *request = exchange_request_head(front->exchange);
     int64_t max_age_ms = front_config(front)->client.max_conn_age_ms;
     bool old = max_age_ms > 0 && net_loop_now_ms(front->env->loop) - front->born_ms > (uint64_t)max_age_ms;
-    return request && request->keep_alive && exchange_request_whole(front->exchange) && !old &&
-           !front->env->draining;
+    return request && request->keep_alive && exchange_request_whole(front->exchange) && !old && !front->env->draining;
 }
 
 static void front_start_tunnel(struct h1_front *front)
@@ -336,8 +335,7 @@ static void front_respond(struct front *base, const struct front_response *respo
     struct h1_framing framing = hop_response_framing(response->head, version, front->keep_alive);
     front->chunked = framing.body == BODY_CHUNKED;
     front->keep_alive = front->keep_alive && framing.body != BODY_UNTIL_CLOSE;
-    unsigned dropped = hop_write_response(&front->head_out, response->head, response->hsts, &framing);
-    counters_add(front->env->counters, COUNTER_FIELDS_DROPPED, dropped);
+    h1_write_response_fields(&front->head_out, response->head, response->fields, &framing);
     if (response->tunnel)
         front_start_tunnel(front);
     else if (front->upgrade_asked)
@@ -442,7 +440,8 @@ void h1_front_open(struct h1_front *front, struct stream *stream, struct exchang
     deferred_init(&front->next, front_run_next);
     tick_init(&front->deadline, front_expired);
     stream->sink = &front->sink;
-    front_arm(front, env->draining ? LIMIT_DRAIN_FIRST_MS : env->config->client.header_timeout_ms); /* for the first byte */
+    front_arm(front,
+              env->draining ? LIMIT_DRAIN_FIRST_MS : env->config->client.header_timeout_ms); /* for the first byte */
     stream_read_start(stream);
 }
 

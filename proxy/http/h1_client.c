@@ -22,12 +22,12 @@ static void client_done(struct h1_client *client)
 
 static void client_fail(struct h1_client *client, struct err err)
 {
-    struct h1_user *user = client->user;
+    struct http_user *user = client->user;
     if (client->state == H1C_DONE)
         return;
     client_done(client);
     if (user)
-        user->ops->failed(user, err);
+        user->ops->failed(user, err, client->response_started ? HTTP_ANSWERING : HTTP_UNANSWERED);
 }
 
 /* Both halves are whole: the connection serves again, or is done with. */
@@ -65,7 +65,7 @@ void h1_client_close(struct h1_client *client)
 
 static void client_response_ended(struct h1_client *client, bool leftover)
 {
-    struct h1_user *user = client->user;
+    struct http_user *user = client->user;
     const struct fields *trailers = &client->reader.head->trailers;
     client->response_ended = true;
     client_finish(client, leftover);
@@ -120,7 +120,7 @@ static void client_tunnel_data(struct h1_client *client, struct slice in)
 static void client_data(struct sink *sink, struct slice in)
 {
     struct h1_client *client = client_of(sink);
-    struct h1_user *user = client->user;
+    struct http_user *user = client->user;
     if (client->state == H1C_IDLE) { /* nobody asked: B7 */
         stream_reset(client->stream);
         client_done(client);
@@ -142,7 +142,7 @@ static void client_data(struct sink *sink, struct slice in)
 
 static void client_input_ended(struct h1_client *client, bool truncated)
 {
-    struct h1_user *user = client->user;
+    struct http_user *user = client->user;
     if (client->state == H1C_TUNNEL) {
         user->ops->end(user, NULL);
         return;
@@ -212,7 +212,7 @@ void h1_client_open(struct h1_client *client, struct stream *stream, const struc
     stream_read_start(stream);
 }
 
-void h1_client_lend(struct h1_client *client, struct h1_user *user, struct arena *arena, enum method asked,
+void h1_client_lend(struct h1_client *client, struct http_user *user, struct arena *arena, enum method asked,
                     bool upgrade_asked)
 {
     client->state = H1C_BUSY;

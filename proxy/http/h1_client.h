@@ -9,47 +9,31 @@
  *      | input, end       | failure, or the connection cannot be used again         |
  *      +----------------->+-------------------> H1C_DONE <--------------------------+    (owner: close or reset it)
  *
- * After h1_client_detach no event reaches the user. Every event but `flush` may end in a detach. */
+ * After h1_client_detach no event reaches the user. */
 #ifndef HTTP_H1_CLIENT_H
 #define HTTP_H1_CLIENT_H
 
 #include "http/h1_reader.h"
 #include "http/h1_writer.h"
+#include "http/http_user.h"
 #include "net/stream.h"
 
 enum h1_client_state { H1C_IDLE, H1C_BUSY, H1C_TUNNEL, H1C_DONE };
-
-struct h1_user;
-
-struct h1_user_ops {
-    void (*head)(struct h1_user *user,
-                 struct head *head); /* an interim answer, a 101 that was asked for, or the answer */
-    void (*body)(struct h1_user *user, struct slice bytes);           /* in a tunnel: raw bytes */
-    void (*end)(struct h1_user *user, const struct fields *trailers); /* in a tunnel: the backend ended its side */
-    /* The connection broke: before its first byte of an answer, or in the midst of it. err.kind ERR_INPUT or ERR_LIMIT:
-     * the answer broke the rules (err.what says which). */
-    void (*failed)(struct h1_user *user, struct err err);
-    void (*drained)(struct h1_user *user); /* a send answered false; now there is room */
-    void (*flush)(struct h1_user *user);   /* what one read brought has been told: write what was held for it */
-};
-
-struct h1_user {
-    const struct h1_user_ops *ops;
-};
 
 struct h1_client {
     struct stream *stream;
     struct sink sink; /* gets the stream's events */
     struct h1_reader reader;
-    struct h1_user *user; /* while BUSY or TUNNEL */
-    struct buf head_out;  /* a request head that waits for its first body bytes, or for flush */
+    struct http_user *user; /* while BUSY or TUNNEL */
+    struct buf head_out;    /* a request head that waits for its first body bytes, or for flush */
     enum h1_client_state state;
     bool chunked; /* the request's framing */
     bool request_ended;
     bool response_started; /* a byte of an answer has come */
     bool response_ended;
     bool keep_alive;
-    int64_t keep_ms; /* how long the server keeps it while idle, as it said with the last answer; negative: it did not */
+    int64_t
+        keep_ms; /* how long the server keeps it while idle, as it said with the last answer; negative: it did not */
     struct err failure;
     /* The connection is to be closed or has closed, and nobody uses it: once, in DONE. */
     void (*done)(struct h1_client *client);
@@ -63,7 +47,7 @@ void h1_client_open(struct h1_client *client, struct stream *stream, const struc
 
 /* IDLE to BUSY. The arena is borrowed until the response has ended or the client was detached. `asked` and
  * `upgrade_asked` tell what is answered. */
-void h1_client_lend(struct h1_client *client, struct h1_user *user, struct arena *arena, enum method asked,
+void h1_client_lend(struct h1_client *client, struct http_user *user, struct arena *arena, enum method asked,
                     bool upgrade_asked);
 /* The user withdraws from an exchange that is not whole: the connection is reset. */
 void h1_client_detach(struct h1_client *client);

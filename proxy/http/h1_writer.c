@@ -83,6 +83,29 @@ void h1_write_end(struct buf *out)
     buf_append(out, "\r\n", 2);
 }
 
+static void write_fields(struct buf *out, const struct fields *fields, const struct h1_framing *framing)
+{
+    FIELDS_EACH(fields, field)
+    h1_write_field(out, field->name, field->value);
+    h1_write_framing(out, framing);
+    h1_write_end(out);
+}
+
+void h1_write_request_fields(struct buf *out, const struct head *head, const struct fields *fields,
+                             const struct h1_framing *framing)
+{
+    h1_write_request_line(out, head->method_name, head->target);
+    h1_write_field(out, SLICE_LIT("Host"), head->authority);
+    write_fields(out, fields, framing);
+}
+
+void h1_write_response_fields(struct buf *out, const struct head *head, const struct fields *fields,
+                              const struct h1_framing *framing)
+{
+    h1_write_status_line(out, head->status, head->reason);
+    write_fields(out, fields, framing);
+}
+
 static bool field_is_written_by_us(enum field_id id)
 {
     return id == FIELD_HOST || id == FIELD_CONNECTION || id == FIELD_CONTENT_LENGTH || id == FIELD_TRANSFER_ENCODING ||

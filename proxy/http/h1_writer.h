@@ -33,8 +33,14 @@ void h1_write_framing(struct buf *out, const struct h1_framing *framing);
 /* The empty line. */
 void h1_write_end(struct buf *out);
 
+/* A whole head that is forwarded: the start line, Host from head->authority (requests), `fields` (see http/hop), framing. */
+void h1_write_request_fields(struct buf *out, const struct head *head, const struct fields *fields,
+                             const struct h1_framing *framing);
+void h1_write_response_fields(struct buf *out, const struct head *head, const struct fields *fields,
+                              const struct h1_framing *framing);
+
 /* A whole head of our own making: the start line, Host from head->authority (requests), every field of the head but
- * Host, Connection and the framing ones, then `framing`. For what is forwarded see http/hop. */
+ * Host, Connection and the framing ones, then `framing`. */
 void h1_write_request(struct buf *out, const struct head *head, const struct h1_framing *framing);
 void h1_write_response(struct buf *out, const struct head *head, const struct h1_framing *framing);
 

@@ -136,11 +136,16 @@ static void fields_grow(struct fields *fields, struct arena *arena)
     fields->cap = cap;
 }
 
-void fields_add(struct fields *fields, struct arena *arena, struct slice name, struct slice value)
+void fields_put(struct fields *fields, struct arena *arena, struct field field)
 {
     if (fields->num == fields->cap)
         fields_grow(fields, arena);
-    fields->at[fields->num++] = (struct field){name, value, field_lookup(name)};
+    fields->at[fields->num++] = field;
+}
+
+void fields_add(struct fields *fields, struct arena *arena, struct slice name, struct slice value)
+{
+    fields_put(fields, arena, (struct field){name, value, field_lookup(name)});
 }
 
 unsigned fields_remove(struct fields *fields, enum field_id id)

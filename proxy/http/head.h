@@ -78,6 +78,8 @@ MUST_CHECK struct err head_set_authority(struct head *head, struct arena *arena,
 const struct field *fields_find(const struct fields *fields, enum field_id id);
 /* Appends; name and value are borrowed (they must live as long as the arena). Never fails. */
 void fields_add(struct fields *fields, struct arena *arena, struct slice name, struct slice value);
+/* Appends a field as it is: its id is known. Never fails. */
+void fields_put(struct fields *fields, struct arena *arena, struct field field);
 /* Removes all fields of that id, keeping the order of the others; returns how many there were. */
 unsigned fields_remove(struct fields *fields, enum field_id id);
 

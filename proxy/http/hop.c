@@ -150,18 +150,23 @@ static enum verdict request_field(const struct head *head, const struct field *f
 }
 
 /* What a trusted peer said, then the peer itself (one list, in order). */
-static void write_forwarded_for(struct buf *out, const struct head *head, const struct hop_client *client)
+static struct slice forwarded_for(const struct head *head, const struct hop_client *client, struct arena *arena)
 {
-    buf_append_slice(out, SLICE_LIT("X-Forwarded-For: "));
+    struct slice list = client->peer;
+    struct buf text = {0};
+    if (!client->trusted)
+        return list;
     FIELDS_EACH(&head->fields, field)
     {
-        if (!client->trusted || field->id != FIELD_X_FORWARDED_FOR || field->value.len == 0)
+        if (field->id != FIELD_X_FORWARDED_FOR || field->value.len == 0)
             continue;
-        buf_append_slice(out, field->value);
-        buf_append_slice(out, SLICE_LIT(", "));
+        buf_append_slice(&text, field->value);
+        buf_append_slice(&text, SLICE_LIT(", "));
     }
-    buf_append_slice(out, client->peer);
-    h1_write_end(out);
+    buf_append_slice(&text, client->peer);
+    list = arena_copy(arena, buf_slice(&text));
+    buf_cleanup(&text);
+    return list;
 }
 
 static bool forwarding_is_given(const struct head *head, const struct hop_client *client, enum field_id id)
@@ -169,79 +174,63 @@ static bool forwarding_is_given(const struct head *head, const struct hop_client
     return client->trusted && fields_find(&head->fields, id);
 }
 
-static void write_forwarding(struct buf *out, const struct head *head, const struct hop_client *client)
+static void put_forwarding(struct fields *out, const struct head *head, const struct hop_client *client,
+                           struct arena *arena)
 {
-    write_forwarded_for(out, head, client);
+    struct slice real_ip = client->real_ip.len ? client->real_ip : client->peer;
+    fields_put(out, arena,
+               (struct field){SLICE_LIT("X-Forwarded-For"), forwarded_for(head, client, arena), FIELD_X_FORWARDED_FOR});
     if (!forwarding_is_given(head, client, FIELD_X_FORWARDED_PROTO))
-        h1_write_field(out, SLICE_LIT("X-Forwarded-Proto"), client->scheme);
+        fields_put(out, arena, (struct field){SLICE_LIT("X-Forwarded-Proto"), client->scheme, FIELD_X_FORWARDED_PROTO});
     if (!forwarding_is_given(head, client, FIELD_X_FORWARDED_HOST))
-        h1_write_field(out, SLICE_LIT("X-Forwarded-Host"), head->authority);
-    if (!forwarding_is_given(head, client, FIELD_X_FORWARDED_PORT)) {
-        buf_append_slice(out, SLICE_LIT("X-Forwarded-Port: "));
-        buf_append_u64(out, client->port);
-        h1_write_end(out);
-    }
-    h1_write_field(out, SLICE_LIT("X-Real-IP"), client->real_ip.len ? client->real_ip : client->peer);
+        fields_put(out, arena, (struct field){SLICE_LIT("X-Forwarded-Host"), head->authority, FIELD_X_FORWARDED_HOST});
+    if (!forwarding_is_given(head, client, FIELD_X_FORWARDED_PORT))
+        fields_put(out, arena,
+                   (struct field){SLICE_LIT("X-Forwarded-Port"), client->port_text, FIELD_X_FORWARDED_PORT});
+    fields_put(out, arena, (struct field){SLICE_LIT("X-Real-IP"), real_ip, FIELD_X_REAL_IP});
 }
 
-unsigned hop_write_request(struct buf *out, const struct head *head, const struct hop_client *client,
-                           const struct h1_framing *framing)
+unsigned hop_request_fields(const struct head *head, const struct hop_client *client, struct arena *arena,
+                            struct fields *out)
 {
     unsigned num_dropped = 0;
     bool nominates = head_nominates(head);
-    h1_write_request_line(out, head->method_name, head->target);
-    h1_write_field(out, SLICE_LIT("Host"), head->authority);
     FIELDS_EACH(&head->fields, field)
     {
         enum verdict verdict = request_field(head, field, client->trusted, nominates);
         if (verdict == PASS)
-            h1_write_field(out, field->name, field->value);
+            fields_put(out, arena, *field);
         num_dropped += verdict == DROP_COUNTED;
     }
     if (head_has_token(head, FIELD_TE, SLICE_LIT("trailers")))
-        h1_write_field(out, SLICE_LIT("TE"), SLICE_LIT("trailers"));
-    write_forwarding(out, head, client);
-    h1_write_framing(out, framing);
-    h1_write_end(out);
+        fields_put(out, arena, (struct field){SLICE_LIT("TE"), SLICE_LIT("trailers"), FIELD_TE});
+    put_forwarding(out, head, client, arena);
     return num_dropped;
 }
 
 /* --- responses --- */
 
-static enum verdict response_field(const struct head *head, const struct field *field, bool hsts, bool nominates)
+static enum verdict response_field(const struct head *head, const struct field *field, bool nominates)
 {
     if (rules[field->id] & BY_HOP)
         return DROP;
     if (field->id == FIELD_PROXY)
         return DROP_COUNTED;
-    if (hsts && field->id == FIELD_STRICT_TRANSPORT_SECURITY)
-        return DROP;
     return nominates && field_is_nominated(head, field) ? DROP : PASS;
 }
 
-unsigned hop_write_response(struct buf *out, const struct head *head, struct slice hsts,
-                            const struct h1_framing *framing)
+unsigned hop_response_fields(const struct head *head, struct arena *arena, struct fields *out)
 {
     unsigned num_dropped = 0;
     bool nominates = head_nominates(head);
-    h1_write_status_line(out, head->status, head->reason);
     FIELDS_EACH(&head->fields, field)
     {
-        enum verdict verdict = response_field(head, field, hsts.len > 0, nominates);
+        enum verdict verdict = response_field(head, field, nominates);
         if (verdict == PASS)
-            h1_write_field(out, field->name, field->value);
+            fields_put(out, arena, *field);
         num_dropped += verdict == DROP_COUNTED;
     }
-    if (hsts.len)
-        h1_write_field(out, SLICE_LIT("Strict-Transport-Security"), hsts);
-    h1_write_framing(out, framing);
-    h1_write_end(out);
     return num_dropped;
-}
-
-bool hop_response_passes(const struct head *head, const struct field *field)
-{
-    return response_field(head, field, false, head_nominates(head)) == PASS;
 }
 
 /* --- trailers --- */

@@ -1,7 +1,7 @@
 /* hop: what changes in a head on its way through the proxy (PRODUCT.md "Forwarding rules", HARDENING R9).
  *
- * Pure functions that read the head that came in and write the one that goes out, in one pass and without a copy in
- * between. Hop-by-hop fields go before ours are set. No I/O, no state. Any thread. */
+ * Pure functions that read the head that came in and make the list of fields that goes out, as views into it; each
+ * protocol writes that list in its own form. Hop-by-hop fields go before ours are set. No I/O, no state. Any thread. */
 #ifndef HTTP_HOP_H
 #define HTTP_HOP_H
 
@@ -9,11 +9,11 @@
 
 /* The connection that the request came by. Borrowed for the call. */
 struct hop_client {
-    struct slice peer;    /* address in text, IPv6 without brackets; appended to X-Forwarded-For */
-    struct slice real_ip; /* who the client is after TRUSTED_PROXIES; empty: the peer */
-    struct slice scheme;  /* "https" or "http" */
-    uint16_t port;        /* the public port that it came to */
-    bool trusted;         /* the peer is in TRUSTED_PROXIES: what it says of X-Forwarded-* and Forwarded is believed */
+    struct slice peer;      /* address in text, IPv6 without brackets; appended to X-Forwarded-For */
+    struct slice real_ip;   /* who the client is after TRUSTED_PROXIES; empty: the peer */
+    struct slice scheme;    /* "https" or "http" */
+    struct slice port_text; /* the public port that it came to */
+    bool trusted; /* the peer is in TRUSTED_PROXIES: what it says of X-Forwarded-* and Forwarded is believed */
 };
 
 /* The framing of a request that is forwarded with the body it came with. */
@@ -22,22 +22,17 @@ struct h1_framing hop_request_framing(const struct head *head);
  * close for HTTP/1.0; Connection by keep_alive. A 101 that grants the upgrade says so. */
 struct h1_framing hop_response_framing(const struct head *head, unsigned client_version, bool keep_alive);
 
-/* Appends the request head that goes upstream. Dropped: hop-by-hop fields and those that Connection names (which cannot
- * strip Host, Content-Length, X-Forwarded-*), Proxy, HTTP2-Settings, TE other than trailers, names with `_`, and of a
- * client that is not trusted X-Forwarded-*, Forwarded and X-Real-IP. Then set: Host from head->authority,
- * X-Forwarded-For/-Proto/-Host/-Port, X-Real-IP, framing. Returns how many fields were dropped without a hop-by-hop
- * reason (`_`, Proxy, untrusted forwarding fields): for the counter FIELDS_DROPPED. */
-unsigned hop_write_request(struct buf *out, const struct head *head, const struct hop_client *client,
-                           const struct h1_framing *framing);
+/* Appends to `out` (in the arena) the fields of the request that goes upstream, in whatever protocol. Dropped: hop-by-hop
+ * fields and those that Connection names (which cannot strip Host, Content-Length, X-Forwarded-*), Host, which travels as
+ * head->authority, Proxy, HTTP2-Settings, TE other than trailers, names with `_`, and of a client that is not trusted
+ * X-Forwarded-*, Forwarded and X-Real-IP. Then set: X-Forwarded-For/-Proto/-Host/-Port, X-Real-IP. Returns how many fields were
+ * dropped without a hop-by-hop reason (`_`, Proxy, untrusted forwarding fields): for the counter FIELDS_DROPPED. */
+unsigned hop_request_fields(const struct head *head, const struct hop_client *client, struct arena *arena,
+                            struct fields *out);
 
-/* Appends the response head that goes to the client. Dropped: hop-by-hop fields and those that Connection names. hsts:
- * the value of Strict-Transport-Security, which replaces the backend's; empty: the backend's stands. Returns what was dropped without
- * a hop-by-hop reason. */
-unsigned hop_write_response(struct buf *out, const struct head *head, struct slice hsts,
-                            const struct h1_framing *framing);
-
-/* Whether this field of a response may go on to the client; for heads that go out in another form (HTTP/2). */
-bool hop_response_passes(const struct head *head, const struct field *field);
+/* Appends to `out` the fields of the response that go to the client. Dropped: hop-by-hop fields, framing, and those that
+ * Connection names. Returns what was dropped without a hop-by-hop reason. */
+unsigned hop_response_fields(const struct head *head, struct arena *arena, struct fields *out);
 
 /* May stand in trailers (RFC 9110 §6.5.1): nothing of framing, routing, authentication, content format, or ours. */
 bool hop_may_trail(const struct field *field);

@@ -6,9 +6,9 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "config/config.h"
-#include "http/h1_client.h"
 #include "net/listener.h"
 #include "net/resolve.h"
+#include "upstream/upstream.h"
 
 struct pool;
 struct pool_dial;
@@ -36,22 +36,20 @@ struct pool_wait {
     const struct config_group *group;
     uint64_t give_up_ms; /* holds until then while the backend does not answer (UPSTREAM_WAIT) */
     struct tick retry;
-    /* client: lent by h1_client_lend, which the callee calls at once. reused: it served another request before, and may
-     * have died meanwhile. NULL: err says why there is none. Never from within pool_acquire. */
-    void (*done)(struct pool_wait *wait, struct h1_client *client, bool reused, struct err err);
+    /* upstream: the callee begins its request on it at once. NULL: err says why there is none. Never from within
+     * pool_acquire. */
+    void (*done)(struct pool_wait *wait, struct upstream *upstream, struct err err);
 };
 
 void pool_wait_init(struct pool_wait *wait, struct pool *pool,
-                    void (*done)(struct pool_wait *wait, struct h1_client *client, bool reused, struct err err));
-/* An idle connection at once (returned, *out_reused true), or NULL and `done` later. fresh_only: no reused one. config
+                    void (*done)(struct pool_wait *wait, struct upstream *upstream, struct err err));
+/* One on a connection that is there already, at once, or NULL and `done` later. fresh_only: no reused one. config
  * gives the limits and must live until `done` or cancel. */
-struct h1_client *pool_acquire(struct pool_wait *wait, const struct config *config, const struct config_group *group,
-                               bool fresh_only);
+struct upstream *pool_acquire(struct pool_wait *wait, const struct config *config, const struct config_group *group,
+                              bool fresh_only);
 /* No call after this. Harmless where nothing is waited for. */
 void pool_wait_cancel(struct pool_wait *wait);
 
-/* The text of the backend that a lent connection leads to, for the log. */
-struct slice pool_backend_text(const struct h1_client *client);
 /* For drain: when the backends were last found to take no connection, and when one was last reached (a new connection,
  * or an answer on an old one). Monotonic; 0: never, or, of refused_ms, another attempt has succeeded since. */
 struct pool_reach {

@@ -90,8 +90,10 @@ static inline void h1_run_flush(struct h1_run *run)
 static inline void h1_run_head(struct h1_run *run)
 {
     struct head *head = run->reader.head;
-    const struct hop_client client = {
-        .peer = SLICE_LIT("192.0.2.7"), .scheme = SLICE_LIT("https"), .port = 443, .trusted = run->trusted};
+    const struct hop_client client = {.peer = SLICE_LIT("192.0.2.7"),
+                                      .scheme = SLICE_LIT("https"),
+                                      .port_text = SLICE_LIT("443"),
+                                      .trusted = run->trusted};
     if (run->kind == H1_REQUEST) {
         if (head->authority.len == 0) { /* HTTP/1.0: the front would name it */
             struct err err = head_set_authority(head, &run->arena, SLICE_LIT("default.example"));
@@ -100,12 +102,16 @@ static inline void h1_run_head(struct h1_run *run)
         }
         struct h1_framing framing = hop_request_framing(head);
         run->chunked = framing.body == BODY_CHUNKED;
-        run->num_dropped += hop_write_request(&run->message, head, &client, &framing);
+        struct fields fields = {0};
+        run->num_dropped += hop_request_fields(head, &client, &run->arena, &fields);
+        h1_write_request_fields(&run->message, head, &fields, &framing);
         return;
     }
     struct h1_framing framing = hop_response_framing(head, run->client_version, true);
     run->chunked = framing.body == BODY_CHUNKED;
-    run->num_dropped += hop_write_response(&run->message, head, SLICE_NONE, &framing);
+    struct fields fields = {0};
+    run->num_dropped += hop_response_fields(head, &run->arena, &fields);
+    h1_write_response_fields(&run->message, head, &fields, &framing);
     if (head->status < 200)
         h1_run_flush(run);
 }

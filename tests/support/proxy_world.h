@@ -13,15 +13,15 @@ enum { MAX_ANSWERS = 4, MAX_BACKENDS = 4, MAX_TURNS = 200000, FOREVER = -1 };
 
 struct scenario {
     const char *name;
-    const char *sent;                  /* by the client */
-    const char *answers[MAX_ANSWERS];  /* of the backend, the n-th to the n-th request that is whole */
-    const char *got;                   /* by the client, in the end */
-    const char *upstream;              /* what all backends saw together, each request's lines in order */
-    bool closes;                       /* the client's connection is closed behind the answers */
-    bool backend_closes;               /* each backend ends behind its first answer */
-    bool tunnel;                       /* what the client sends behind its head goes through raw, and is echoed */
-    bool drop_first;                   /* the first connection dies when the request has come */
-    bool manual;                       /* the test speaks for the backends */
+    const char *sent;                 /* by the client */
+    const char *answers[MAX_ANSWERS]; /* of the backend, the n-th to the n-th request that is whole */
+    const char *got;                  /* by the client, in the end */
+    const char *upstream;             /* what all backends saw together, each request's lines in order */
+    bool closes;                      /* the client's connection is closed behind the answers */
+    bool backend_closes;              /* each backend ends behind its first answer */
+    bool tunnel;                      /* what the client sends behind its head goes through raw, and is echoed */
+    bool drop_first;                  /* the first connection dies when the request has come */
+    bool manual;                      /* the test speaks for the backends */
     unsigned num_connects;
 };
 
@@ -56,8 +56,8 @@ struct world {
     struct buf upstream;
 };
 
-#define FORWARDED                                                                                          \
-    "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a.test\r\n"               \
+#define FORWARDED                                                                            \
+    "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a.test\r\n" \
     "X-Forwarded-Port: 443\r\nX-Real-IP: 192.0.2.1\r\n"
 
 /* ---- backends ---- */
@@ -208,7 +208,7 @@ static inline void world_settle(struct world *world)
 }
 
 static inline void world_start(struct world *world, const struct scenario *scenario, const struct run *run,
-                        const struct config *config, struct certset *set)
+                               const struct config *config, struct certset *set)
 {
     *world = (struct world){.scenario = scenario, .run = *run};
     uv_loop_init(&world->uv);
@@ -221,8 +221,10 @@ static inline void world_start(struct world *world, const struct scenario *scena
                                        .clock = &clock_system,
                                        .config = config,
                                        .certset = set};
-    world->client = (struct exchange_client){
-        .peer = SLICE_LIT("192.0.2.1"), .secure = true, .port = 443, .server_name = SLICE_LIT("a.test")};
+    world->client = (struct exchange_client){.peer = SLICE_LIT("192.0.2.1"),
+                                             .secure = true,
+                                             .port_text = SLICE_LIT("443"),
+                                             .server_name = SLICE_LIT("a.test")};
     sim_stream_init(&world->stream, world->loop);
     world->stream.read_bytes = run->read_bytes;
     world->stream.always_full = run->full;

@@ -12,7 +12,7 @@ struct world {
     struct net_loop *loop;
     struct sim_stream stream;
     struct h1_client client;
-    struct h1_user user;
+    struct http_user user;
     struct arena arena;
     struct buf body;
     unsigned num_heads, num_ends, num_failed, num_drained, num_flushes, num_idle, num_done, num_closed;
@@ -21,7 +21,7 @@ struct world {
     int way; /* enum way */
 };
 
-static struct world *world_of_user(struct h1_user *user)
+static struct world *world_of_user(struct http_user *user)
 {
     return container_of(user, struct world, user);
 }
@@ -31,7 +31,7 @@ static struct world *world_of(struct h1_client *client)
     return container_of(client, struct world, client);
 }
 
-static void user_head(struct h1_user *user, struct head *head)
+static void user_head(struct http_user *user, struct head *head)
 {
     struct world *world = world_of_user(user);
     world->num_heads++;
@@ -40,7 +40,7 @@ static void user_head(struct h1_user *user, struct head *head)
         h1_client_detach(&world->client);
 }
 
-static void user_body(struct h1_user *user, struct slice bytes)
+static void user_body(struct http_user *user, struct slice bytes)
 {
     struct world *world = world_of_user(user);
     buf_append_slice(&world->body, bytes);
@@ -48,34 +48,35 @@ static void user_body(struct h1_user *user, struct slice bytes)
         h1_client_detach(&world->client);
 }
 
-static void user_end(struct h1_user *user, const struct fields *trailers)
+static void user_end(struct http_user *user, const struct fields *trailers)
 {
     (void)trailers;
     world_of_user(user)->num_ends++;
 }
 
-static void user_failed(struct h1_user *user, struct err err)
+static void user_failed(struct http_user *user, struct err err, enum http_progress progress)
 {
+    (void)progress;
     world_of_user(user)->num_failed++;
     world_of_user(user)->err = err;
 }
 
-static void user_drained(struct h1_user *user)
+static void user_drained(struct http_user *user)
 {
     world_of_user(user)->num_drained++;
 }
 
-static void user_flush(struct h1_user *user)
+static void user_flush(struct http_user *user)
 {
     world_of_user(user)->num_flushes++;
 }
 
-static const struct h1_user_ops user_ops = {.head = user_head,
-                                            .body = user_body,
-                                            .end = user_end,
-                                            .failed = user_failed,
-                                            .drained = user_drained,
-                                            .flush = user_flush};
+static const struct http_user_ops user_ops = {.head = user_head,
+                                              .body = user_body,
+                                              .end = user_end,
+                                              .failed = user_failed,
+                                              .drained = user_drained,
+                                              .flush = user_flush};
 
 static void on_done(struct h1_client *client)
 {
@@ -169,8 +170,7 @@ static void head_and_first_bytes_go_together_and_chunks_are_framed_here(void)
     CHECK(h1_client_body(&world.client, SLICE_NONE)); /* would end it */
     CHECK(h1_client_body(&world.client, SLICE_LIT("0123456789abcdefg")));
     h1_client_end(&world.client, NULL);
-    CHECK_SLICE(buf_slice(&world.stream.output),
-                "HEAD\r\n\r\n3\r\nabc\r\n11\r\n0123456789abcdefg\r\n0\r\n\r\n");
+    CHECK_SLICE(buf_slice(&world.stream.output), "HEAD\r\n\r\n3\r\nabc\r\n11\r\n0123456789abcdefg\r\n0\r\n\r\n");
     world_cleanup(&world);
 }
 
@@ -225,7 +225,8 @@ static void nobody_speaks_unasked(void)
 
 static void an_answer_that_is_cut_fails(void)
 {
-    static const char *const cuts[] = {"", "HTT", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no",
+    static const char *const cuts[] = {"", "HTT", "HTTP/1.1 100 Continue\r\n\r\n",
+                                       "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no",
                                        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"};
     for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++)
         for (int rst = 0; rst < 2; rst++) {

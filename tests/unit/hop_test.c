@@ -59,24 +59,6 @@ static void lengths_without_a_body(void)
     CHECK_INT(hop_response_framing(&head, 11, true).connection, H1_CONNECTION_UPGRADE);
 }
 
-static void hsts(void)
-{
-    struct arena arena = {0};
-    struct buf out = {0};
-    struct head head = response(200, BODY_LENGTH);
-    struct h1_framing framing = {.body = BODY_LENGTH};
-    head_add(&head, &arena, SLICE_LIT("strict-transport-security"), SLICE_LIT("max-age=0"));
-    hop_write_response(&out, &head, SLICE_LIT("max-age=9"), &framing);
-    CHECK_SLICE(buf_slice(&out),
-                "HTTP/1.1 200 OK\r\nStrict-Transport-Security: max-age=9\r\nContent-Length: 0\r\n\r\n");
-    out.len = 0;
-    hop_write_response(&out, &head, SLICE_NONE, &framing);
-    CHECK_SLICE(buf_slice(&out),
-                "HTTP/1.1 200 OK\r\nstrict-transport-security: max-age=0\r\nContent-Length: 0\r\n\r\n");
-    buf_cleanup(&out);
-    arena_cleanup(&arena);
-}
-
 static void real_ip_of_a_trusted_peer(void)
 {
     struct arena arena = {0};
@@ -85,13 +67,15 @@ static void real_ip_of_a_trusted_peer(void)
     struct hop_client client = {.peer = SLICE_LIT("10.0.0.1"),
                                 .real_ip = SLICE_LIT("2001:db8::7"),
                                 .scheme = SLICE_LIT("http"),
-                                .port = 8080,
+                                .port_text = SLICE_LIT("8080"),
                                 .trusted = true};
     struct h1_framing framing = hop_request_framing(&head);
     head_add(&head, &arena, SLICE_LIT("X-Forwarded-For"), SLICE_LIT("")); /* adds no empty element */
     head_add(&head, &arena, SLICE_LIT("X-Forwarded-For"), SLICE_LIT("2001:db8::7"));
     head_add(&head, &arena, SLICE_LIT("X-Real-IP"), SLICE_LIT("6.6.6.6"));
-    CHECK_INT(hop_write_request(&out, &head, &client, &framing), 0);
+    struct fields fields = {0};
+    CHECK_INT(hop_request_fields(&head, &client, &arena, &fields), 0);
+    h1_write_request_fields(&out, &head, &fields, &framing);
     CHECK_SLICE(buf_slice(&out), "GET / HTTP/1.1\r\nHost: a:8443\r\n"
                                  "X-Forwarded-For: 2001:db8::7, 10.0.0.1\r\n"
                                  "X-Forwarded-Proto: http\r\nX-Forwarded-Host: a:8443\r\nX-Forwarded-Port: 8080\r\n"
@@ -104,15 +88,17 @@ static void response_fields_one_by_one(void)
 {
     struct arena arena = {0};
     struct head head = response(200, BODY_NONE);
-    static const bool want[] = {false, false, false, false, true, true};
     head_add(&head, &arena, SLICE_LIT("Connection"), SLICE_LIT("x-hop"));
     head_add(&head, &arena, SLICE_LIT("X-Hop"), SLICE_LIT(""));
     head_add(&head, &arena, SLICE_LIT("Transfer-Encoding"), SLICE_LIT("chunked"));
     head_add(&head, &arena, SLICE_LIT("keep-alive"), SLICE_LIT("timeout=4"));
     head_add(&head, &arena, SLICE_LIT("Set-Cookie"), SLICE_LIT("a"));
     head_add(&head, &arena, SLICE_LIT("X-Forwarded-For"), SLICE_LIT("a")); /* odd in an answer, and harmless */
-    for (size_t i = 0; i < head.fields.num; i++)
-        CHECK_INT(hop_response_passes(&head, &head.fields.at[i]), want[i]);
+    struct fields fields = {0};
+    CHECK_INT(hop_response_fields(&head, &arena, &fields), 0);
+    CHECK_INT(fields.num, 2);
+    CHECK_SLICE(fields.at[0].name, "Set-Cookie");
+    CHECK_SLICE(fields.at[1].name, "X-Forwarded-For");
     arena_cleanup(&arena);
 }
 
@@ -144,7 +130,6 @@ int main(void)
     RUN(framing_of_requests);
     RUN(framing_of_answers);
     RUN(lengths_without_a_body);
-    RUN(hsts);
     RUN(real_ip_of_a_trusted_peer);
     RUN(response_fields_one_by_one);
     RUN(trailers);

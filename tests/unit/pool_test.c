@@ -26,69 +26,73 @@ struct world {
 struct asker {
     struct world *world;
     struct pool_wait wait;
-    struct h1_user user;
+    struct http_user user;
     struct arena arena;
-    struct h1_client *client;
+    struct upstream *upstream;
     struct err err;
     unsigned num_done;
     bool ended, failed;
 };
 
-static void user_head(struct h1_user *user, struct head *head)
+static void user_head(struct http_user *user, struct head *head)
 {
     (void)user, (void)head;
 }
 
-static void user_body(struct h1_user *user, struct slice bytes)
+static void user_body(struct http_user *user, struct slice bytes)
 {
     (void)user, (void)bytes;
 }
 
-static void user_end(struct h1_user *user, const struct fields *trailers)
+static void user_end(struct http_user *user, const struct fields *trailers)
 {
     struct asker *asker = container_of(user, struct asker, user);
     (void)trailers;
     asker->ended = true;
-    asker->client = NULL;
+    asker->upstream = NULL;
 }
 
-static void user_failed(struct h1_user *user, struct err err)
+static void user_failed(struct http_user *user, struct err err, enum http_progress progress)
 {
+    (void)progress;
     struct asker *asker = container_of(user, struct asker, user);
     (void)err;
     asker->failed = true;
-    asker->client = NULL;
+    asker->upstream = NULL;
 }
 
-static void user_nothing(struct h1_user *user)
+static void user_nothing(struct http_user *user)
 {
     (void)user;
 }
 
-static const struct h1_user_ops user_ops = {.head = user_head,
-                                            .body = user_body,
-                                            .end = user_end,
-                                            .failed = user_failed,
-                                            .drained = user_nothing,
-                                            .flush = user_nothing};
+static const struct http_user_ops user_ops = {.head = user_head,
+                                              .body = user_body,
+                                              .end = user_end,
+                                              .failed = user_failed,
+                                              .drained = user_nothing,
+                                              .flush = user_nothing};
 
-static void asker_lend(struct asker *asker, struct h1_client *client)
+static void asker_begin(struct asker *asker, struct upstream *upstream)
 {
-    asker->client = client;
-    h1_client_lend(client, &asker->user, &asker->arena, METHOD_GET, false);
-    buf_append_str(h1_client_head_out(client), "GET / HTTP/1.1\r\n\r\n");
-    h1_client_head_written(client, BODY_NONE);
-    h1_client_end(client, NULL);
+    static const struct head head = {
+        .method = METHOD_GET, .method_name = {"GET", 3}, .target = {"/", 1}, .authority = {"a.test", 6}, .version = 11};
+    static const struct fields none;
+    struct upstream_request request = {&head, &none};
+    asker->upstream = upstream;
+    upstream->ops->begin(upstream, &asker->user, &asker->arena, &request);
+    upstream->ops->end(upstream, NULL);
 }
 
-static void asker_acquired(struct pool_wait *wait, struct h1_client *client, bool reused, struct err err)
+static void asker_acquired(struct pool_wait *wait, struct upstream *upstream, struct err err)
 {
     struct asker *asker = container_of(wait, struct asker, wait);
-    CHECK(!reused);
     asker->num_done++;
     asker->err = err;
-    if (client)
-        asker_lend(asker, client);
+    if (!upstream)
+        return;
+    CHECK(!upstream->reused);
+    asker_begin(asker, upstream);
 }
 
 /* Returns whether an idle connection was there. */
@@ -96,11 +100,13 @@ static bool ask(struct asker *asker, struct world *world, bool fresh_only)
 {
     *asker = (struct asker){.world = world, .user = {&user_ops}};
     pool_wait_init(&asker->wait, world->pool, asker_acquired);
-    struct h1_client *client = pool_acquire(&asker->wait, world->config, world->group, fresh_only);
-    if (client)
-        asker_lend(asker, client);
+    struct upstream *upstream = pool_acquire(&asker->wait, world->config, world->group, fresh_only);
+    if (upstream) {
+        CHECK(upstream->reused);
+        asker_begin(asker, upstream);
+    }
     CHECK_INT(asker->num_done, 0); /* never from within */
-    return client != NULL;
+    return upstream != NULL;
 }
 
 static void turn(struct world *world, const unsigned *num)
@@ -164,8 +170,8 @@ static void asker_leave(struct asker *asker)
 {
     pool_wait_cancel(&asker->wait);
     pool_wait_cancel(&asker->wait);
-    if (asker->client)
-        h1_client_detach(asker->client);
+    if (asker->upstream)
+        asker->upstream->ops->detach(asker->upstream);
     arena_cleanup(&asker->arena);
 }
 
@@ -204,7 +210,7 @@ static void a_connection_is_used_again(void)
     serve(&world, fd, OK);
     CHECK(second.ended);
     turn(&world, &third.num_done);
-    CHECK(third.client && pool_backend_text(third.client).len > 0);
+    CHECK(third.upstream && third.upstream->backend_text.len > 0);
     asker_leave(&first);
     asker_leave(&second);
     asker_leave(&third);
@@ -232,7 +238,7 @@ static void an_idle_connection_is_looked_at_before_it_is_used(void)
         usleep(2000); /* no turn of the loop in between */
         CHECK(!ask(&second, &world, false));
         turn(&world, &second.num_done);
-        CHECK(second.client != NULL);
+        CHECK(second.upstream != NULL);
         asker_leave(&first);
         asker_leave(&second);
         close(fd);
@@ -307,7 +313,7 @@ static void a_backend_that_starts_late_is_found(void)
     setsockopt(world.listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     CHECK(bind(world.listener, (struct sockaddr *)&at, sizeof at) == 0 && listen(world.listener, 4) == 0);
     turn(&world, &asker.num_done);
-    CHECK(asker.client && !err_is(asker.err));
+    CHECK(asker.upstream && !err_is(asker.err));
     CHECK(pool_reach(world.pool).refused_ms == 0 && pool_reach(world.pool).reached_ms > 0);
     asker_leave(&asker);
     world_cleanup(&world);

@@ -43,7 +43,8 @@ static void world_init(struct world *world, const char *more)
     world_name(world, "*.w.test", shared, false);
     cert_unref(own);
     cert_unref(shared);
-    world->client = (struct exchange_client){.peer = SLICE_LIT("192.0.2.1"), .secure = true, .port = 443};
+    world->client =
+        (struct exchange_client){.peer = SLICE_LIT("192.0.2.1"), .secure = true, .port_text = SLICE_LIT("443")};
 }
 
 static void world_cleanup(struct world *world)
@@ -114,7 +115,7 @@ static void redirects_keep_the_path_and_the_query(void)
     route = ask(&world, "", "a.test:80", "/p?x");
     CHECK_INT(route.kind, ROUTE_REDIRECT);
     CHECK_SLICE(route.text, "https://a.test:8443/p?x");
-    CHECK_SLICE(ask(&world, "", "a.test", "*").text, "https://a.test:8443/"); /* OPTIONS */
+    CHECK_SLICE(ask(&world, "", "a.test", "*").text, "https://a.test:8443/");  /* OPTIONS */
     CHECK_SLICE(ask(&world, "", "old.test", "/o").text, "https://new.test/o"); /* in one step */
     check_refused(ask(&world, "", "c.test", "/"), 421);
     world_cleanup(&world);
@@ -136,7 +137,8 @@ static void challenges_of_managed_names_come_before_all_else(void)
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         struct world world;
         world_init(&world, modes[i]);
-        certset_put_pending(world.set, SLICE_LIT("pending-token-of-an-order"), SLICE_LIT("pending-token-of-an-order.key"));
+        certset_put_pending(world.set, SLICE_LIT("pending-token-of-an-order"),
+                            SLICE_LIT("pending-token-of-an-order.key"));
         for (int secure = 0; secure < 2; secure++) {
             world.client.secure = secure;
             struct route route = ask(&world, "a.test", "a.test", CHALLENGE "pending-token-of-an-order");
@@ -147,8 +149,12 @@ static void challenges_of_managed_names_come_before_all_else(void)
         }
         certset_set_thumbprint(world.set, SLICE_LIT("thumb"));
         CHECK_SLICE(ask(&world, "a.test", "a.test", CHALLENGE TOKEN).text, TOKEN ".thumb");
-        const char *odd[] = {CHALLENGE, CHALLENGE "short", CHALLENGE "../../../../etc/passwd", CHALLENGE TOKEN "?x=1",
-                             CHALLENGE TOKEN "/", CHALLENGE "%61bcdefghijklmnopqrstuv"};
+        const char *odd[] = {CHALLENGE,
+                             CHALLENGE "short",
+                             CHALLENGE "../../../../etc/passwd",
+                             CHALLENGE TOKEN "?x=1",
+                             CHALLENGE TOKEN "/",
+                             CHALLENGE "%61bcdefghijklmnopqrstuv"};
         for (size_t k = 0; k < sizeof odd / sizeof odd[0]; k++)
             check_refused(ask(&world, "a.test", "a.test", odd[k]), 404);
         world.client.secure = false;
