@@ -5,7 +5,7 @@
 
 #include <unistd.h>
 
-enum { POOL_CLOSE_MARGIN_MS = 1000 }; /* by which an idle connection is closed before its backend would */
+static const int64_t close_margin_ms = 1000; /* by which an idle connection is closed before its backend would */
 
 /* A connection to a backend: idle in its list, or lent. Freed in its stream's last event. */
 struct pool_conn {
@@ -71,7 +71,7 @@ static int64_t conn_idle_ms(const struct pool_conn *conn)
     int64_t said_ms = conn->client.keep_ms;
     if (said_ms < 0)
         return conn->idle_timeout_ms;
-    int64_t safe_ms = said_ms < 2 * POOL_CLOSE_MARGIN_MS ? said_ms / 2 : said_ms - POOL_CLOSE_MARGIN_MS;
+    int64_t safe_ms = said_ms < 2 * close_margin_ms ? said_ms / 2 : said_ms - close_margin_ms;
     return safe_ms < conn->idle_timeout_ms ? safe_ms : conn->idle_timeout_ms;
 }
 
