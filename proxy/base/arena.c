@@ -7,7 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ARENA_BLOCK_BYTES = 4096 - 64 };
+enum {
+    ARENA_BLOCK_BYTES = 4096 - 64,
+#ifdef __SANITIZE_ADDRESS__
+    ARENA_MAX_SPARE = 0 /* a use after free must be seen */
+#else
+    ARENA_MAX_SPARE = 64 /* 256 KiB: what a busy worker turns over in one turn of its loop */
+#endif
+};
 
 struct arena_block {
     struct arena_block *next;
@@ -29,9 +36,40 @@ static struct arena_block *block_new(size_t size)
     return block;
 }
 
+static struct arena_block *block_take(struct arena_spare *spare)
+{
+    struct arena_block *block = spare ? spare->blocks : NULL;
+    if (!block)
+        return block_new(ARENA_BLOCK_BYTES);
+    spare->blocks = block->next;
+    spare->num--;
+    return block;
+}
+
+static void block_give(struct arena_spare *spare, struct arena_block *block)
+{
+    if (!spare || spare->num + 1 > ARENA_MAX_SPARE || block->size != ARENA_BLOCK_BYTES) {
+        mem_free(block);
+        return;
+    }
+    block->next = spare->blocks;
+    spare->blocks = block;
+    spare->num++;
+}
+
+void arena_spare_cleanup(struct arena_spare *spare)
+{
+    struct arena_block *next;
+    for (struct arena_block *block = spare->blocks; block; block = next) {
+        next = block->next;
+        mem_free(block);
+    }
+    *spare = (struct arena_spare){0};
+}
+
 static void arena_grow(struct arena *arena)
 {
-    struct arena_block *block = block_new(ARENA_BLOCK_BYTES);
+    struct arena_block *block = block_take(arena->spare);
     block->next = arena->blocks;
     arena->blocks = block;
     arena_use(arena, block);
@@ -53,9 +91,9 @@ void arena_cleanup(struct arena *arena)
     struct arena_block *next;
     for (struct arena_block *block = arena->blocks; block; block = next) {
         next = block->next;
-        mem_free(block);
+        block_give(arena->spare, block);
     }
-    *arena = (struct arena){0};
+    *arena = (struct arena){.spare = arena->spare};
 }
 
 void arena_reset(struct arena *arena)

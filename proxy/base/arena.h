@@ -7,10 +7,20 @@
 
 struct arena_block;
 
+/* Ordinary blocks that arenas of one thread hand on to each other, so that one per request costs no allocation. Zeroed is
+ * empty; outlives its arenas. */
+struct arena_spare {
+    struct arena_block *blocks;
+    unsigned num;
+};
+
 struct arena {
     struct arena_block *blocks;
     char *at, *end;
+    struct arena_spare *spare; /* borrowed; NULL: none */
 };
+
+void arena_spare_cleanup(struct arena_spare *spare);
 
 void arena_cleanup(struct arena *arena);
 /* Frees all but one ordinary block (4 KiB), for use again. */

@@ -390,6 +390,7 @@ struct exchange *exchange_new(struct exchange_env *env, const struct exchange_cl
 {
     struct exchange *x = MEM_NEW(struct exchange);
     x->env = env;
+    x->arena.spare = &env->loop->arena_spare;
     x->client = client;
     x->front = front;
     x->config = config_ref(env->config);

@@ -83,6 +83,15 @@ void h1_write_end(struct buf *out)
     buf_append(out, "\r\n", 2);
 }
 
+/* All at once: a head that grows piece by piece would be copied several times. */
+static void reserve_head(struct buf *out, size_t first_line_bytes, const struct fields *fields)
+{
+    size_t bytes = first_line_bytes + 128; /* framing */
+    FIELDS_EACH(fields, field)
+    bytes += field->name.len + field->value.len + 4;
+    buf_reserve(out, bytes);
+}
+
 static void write_fields(struct buf *out, const struct fields *fields, const struct h1_framing *framing)
 {
     FIELDS_EACH(fields, field)
@@ -94,6 +103,7 @@ static void write_fields(struct buf *out, const struct fields *fields, const str
 void h1_write_request_fields(struct buf *out, const struct head *head, const struct fields *fields,
                              const struct h1_framing *framing)
 {
+    reserve_head(out, head->method_name.len + head->target.len + head->authority.len, fields);
     h1_write_request_line(out, head->method_name, head->target);
     h1_write_field(out, SLICE_LIT("Host"), head->authority);
     write_fields(out, fields, framing);
@@ -102,6 +112,7 @@ void h1_write_request_fields(struct buf *out, const struct head *head, const str
 void h1_write_response_fields(struct buf *out, const struct head *head, const struct fields *fields,
                               const struct h1_framing *framing)
 {
+    reserve_head(out, head->reason.len, fields);
     h1_write_status_line(out, head->status, head->reason);
     write_fields(out, fields, framing);
 }

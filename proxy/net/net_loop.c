@@ -64,6 +64,7 @@ static void net_loop_closed(uv_handle_t *handle)
         return;
     graveyard_sweep(&loop->graveyard);
     outbuf_cleanup(&loop->outbuf);
+    arena_spare_cleanup(&loop->arena_spare);
     mem_free(loop->read_bytes);
     mem_free(loop->plain_bytes);
     mem_free(loop);

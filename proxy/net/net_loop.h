@@ -3,6 +3,7 @@
 #ifndef NET_NET_LOOP_H
 #define NET_NET_LOOP_H
 
+#include "base/arena.h"
 #include "base/limits.h"
 #include "net/graveyard.h"
 #include "net/outbuf.h"
@@ -21,6 +22,7 @@ struct net_loop {
     struct ticker ticker;
     struct graveyard graveyard;
     struct outbuf outbuf;
+    struct arena_spare arena_spare; /* of the requests of this loop */
     struct list deferred;
     uv_prepare_t prepare;
     uv_check_t check;

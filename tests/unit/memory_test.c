@@ -129,6 +129,27 @@ static void arena_uses_its_block_on_after_a_large_one(void)
     arena_cleanup(&arena);
 }
 
+static void arenas_hand_on_their_blocks(void)
+{
+    struct arena_spare spare = {0};
+    struct arena first = {.spare = &spare}, second = {.spare = &spare};
+    for (int i = 0; i < 1000; i++)
+        memset(arena_alloc(&first, 1000), 1, 1000);
+    memset(arena_alloc(&first, 100000), 1, 100000); /* large: freed */
+    arena_cleanup(&first);
+    unsigned num = spare.num;
+    memset(arena_alloc(&second, 1000), 1, 1000);
+#ifdef __SANITIZE_ADDRESS__
+    CHECK_INT(num, 0);
+#else
+    CHECK_INT(num, 64);
+    CHECK_INT(spare.num, 63);
+#endif
+    arena_cleanup(&second);
+    arena_spare_cleanup(&spare);
+    CHECK(!spare.blocks);
+}
+
 static void arena_copies_text(void)
 {
     struct arena arena = {0};
@@ -175,6 +196,7 @@ int main(void)
     RUN(buf_writes_numbers_and_formats);
     RUN(arena_gives_aligned_room);
     RUN(arena_uses_its_block_on_after_a_large_one);
+    RUN(arenas_hand_on_their_blocks);
     RUN(arena_copies_text);
     RUN(list_keeps_order_and_lets_go);
     return checks_done();
