@@ -15,6 +15,7 @@ enum {
     LIMIT_CHUNK_EXTENSION_BYTES = 256,   /* of one chunk */
     LIMIT_CHUNK_EXTENSIONS_BYTES = 4096, /* of a message: ignored, so a cheap flood otherwise */
     LIMIT_TRAILER_BYTES = 8 * 1024,
+    LIMIT_ERROR_PAGE_BYTES = 64 * 1024, /* of ERROR_PAGE: it is held in memory and sent for every failure */
     LIMIT_LOCAL_BODY_BYTES = 64 * 1024, /* request body drained behind an early answer; retained for a retry */
 
     /* Flow */
@@ -34,6 +35,9 @@ enum {
     LIMIT_BODY_RATE_GRACE_MS = 20000,
     LIMIT_DNS_ADDRESSES = 16,
     LIMIT_PARSED_KEYS = 1024, /* per worker: EVP_PKEYs kept parsed */
+
+    /* Passwords */
+    LIMIT_PASSWORD_COST = 16, /* of bcrypt: 2^16 rounds take some seconds, and a log-in waits for them */
 
     /* ACME and JSON */
     LIMIT_ACME_BODY_BYTES = 256 * 1024,

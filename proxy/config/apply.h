@@ -28,6 +28,12 @@ void apply_renew_at(struct build *build, enum row row, struct slice text);
 void apply_hsts(struct build *build, enum row row, struct slice text);
 void apply_pem_certificates(struct build *build, enum row row, struct slice text);
 void apply_pem_key(struct build *build, enum row row, struct slice text);
+/* Encodings in order of preference, or "off". */
+void apply_encodings(struct build *build, enum row row, struct slice text);
+/* A struct slice of UTF-8, at most LIMIT_ERROR_PAGE_BYTES. */
+void apply_html(struct build *build, enum row row, struct slice text);
+/* A struct slice: the target of a request, "/healthz?full=1"; empty for "off". */
+void apply_health_path(struct build *build, enum row row, struct slice text);
 
 /* A bound as a person writes it: "10m", "64k". */
 enum { BOUND_TEXT_BYTES = 32 };

@@ -27,16 +27,25 @@ enum row {
     ROW_TLS_CERT,
     ROW_TLS_KEY,
     ROW_TLS_POLICY,
+    ROW_TLS_CLIENT_CA,
+    ROW_TLS_CLIENT_AUTH,
     ROW_TLS_UNKNOWN_SNI,
     ROW_TLS_TICKET_ROTATE,
     ROW_HSTS,
+    ROW_HTTP2,
+    ROW_TRUSTED_PROXIES,
+    ROW_FORWARDED,
+    ROW_PROXY_PROTOCOL_IN,
+    ROW_PROXY_PROTOCOL_OUT,
     ROW_UPSTREAM_CONNECT_TIMEOUT,
     ROW_UPSTREAM_WAIT,
     ROW_UPSTREAM_RESPONSE_TIMEOUT,
     ROW_UPSTREAM_IDLE_TIMEOUT,
+    ROW_UPSTREAM_MAX_CONNS,
     ROW_UPSTREAM_MAX_IDLE,
     ROW_UPSTREAM_RETRIES,
     ROW_UPSTREAM_DNS_TTL,
+    ROW_UPSTREAM_HEALTH,
     ROW_CLIENT_HEADER_TIMEOUT,
     ROW_CLIENT_IDLE_TIMEOUT,
     ROW_STREAM_IDLE_TIMEOUT,
@@ -44,9 +53,15 @@ enum row {
     ROW_MAX_HEADER,
     ROW_MAX_CONNS,
     ROW_MAX_CONN_AGE,
+    ROW_COMPRESS,
+    ROW_BASIC_AUTH,
+    ROW_ALLOW_IPS,
+    ROW_ERROR_PAGE,
     ROW_LOG_LEVEL,
     ROW_LOG_FORMAT,
     ROW_ACCESS_LOG,
+    ROW_REQUEST_ID,
+    ROW_TRACEPARENT,
     ROW_WORKERS,
     ROW_DRAIN_MIN,
     ROW_DRAIN_QUIET,
@@ -70,7 +85,7 @@ struct config_row {
     uint64_t min, max; /* of numbers; of durations in ms, whatever the unit of the field */
     bool zero_allowed; /* though it lies below min */
     const struct parse_choice *choices;
-    enum { SHOWN, SHOWN_AS_PEM, SECRET } shown;
+    enum { SHOWN, SHOWN_AS_PEM, SHOWN_AS_HTML, SECRET } shown; /* all but the first: its kind and length alone */
 };
 
 extern const struct config_row config_rows[NUM_ROWS];
@@ -88,6 +103,11 @@ void upstream_apply(struct build *build, enum row row, struct slice text);
 /* The group of the backends that `words` names (split at commas, newlines and blanks), or NULL, with the mistake added
  * under `row`. */
 const struct config_group *upstream_group(struct build *build, enum row row, struct slice words);
+
+/* BASIC_AUTH: config->policy.users, views into users_text. */
+void users_apply(struct build *build, enum row row, struct slice text);
+/* TRUSTED_PROXIES, ALLOW_IPS: a struct cidr_list. */
+void ranges_apply(struct build *build, enum row row, struct slice text);
 
 /* rules.c: what must hold between variables, and what follows from them. After all rows. */
 void rules_apply(struct build *build);

@@ -17,6 +17,22 @@ static const struct parse_choice http_modes[] = {
     {"redirect", CONFIG_HTTP_REDIRECT}, {"serve", CONFIG_HTTP_SERVE}, {"off", CONFIG_HTTP_OFF}, {NULL, 0}};
 static const struct parse_choice tls_policies[] = {
     {"intermediate", CONFIG_TLS_INTERMEDIATE}, {"modern", CONFIG_TLS_MODERN}, {NULL, 0}};
+static const struct parse_choice client_auths[] = {{"off", CONFIG_CLIENT_AUTH_OFF},
+                                                   {"optional", CONFIG_CLIENT_AUTH_OPTIONAL},
+                                                   {"require", CONFIG_CLIENT_AUTH_REQUIRE},
+                                                   {NULL, 0}};
+static const struct parse_choice forwardeds[] = {{"x", CONFIG_FORWARDED_X},
+                                                 {"rfc7239", CONFIG_FORWARDED_RFC7239},
+                                                 {"both", CONFIG_FORWARDED_BOTH},
+                                                 {"off", CONFIG_FORWARDED_OFF},
+                                                 {NULL, 0}};
+static const struct parse_choice proxy_outs[] = {{"off", CONFIG_PROXY_OUT_OFF},
+                                                 {"v1", CONFIG_PROXY_OUT_V1},
+                                                 {"v2", CONFIG_PROXY_OUT_V2},
+                                                 {"v2-tls", CONFIG_PROXY_OUT_V2_TLS},
+                                                 {NULL, 0}};
+static const struct parse_choice traces[] = {
+    {"off", CONFIG_TRACE_OFF}, {"pass", CONFIG_TRACE_PASS}, {"generate", CONFIG_TRACE_GENERATE}, {NULL, 0}};
 static const struct parse_choice unknown_snis[] = {
     {"reject", CONFIG_SNI_REJECT}, {"default", CONFIG_SNI_DEFAULT}, {NULL, 0}};
 static const struct parse_choice log_levels[] = {{"debug", LOG_LEVEL_DEBUG},
@@ -41,8 +57,9 @@ const struct config_row config_rows[NUM_ROWS] = {
                  CONFIG_RELOAD_LIVE},
         .example = "app.example.com", .apply = domains_apply},
     [ROW_UPSTREAM] = {
-        .text = {P "UPSTREAM", "http://127.0.0.1:8000", "`http://host:port`, `unix:/path`; several",
-                 "the backends of names without their own", CONFIG_RELOAD_LIVE},
+        .text = {P "UPSTREAM", "http://127.0.0.1:8000", "`http://h:p`, `h2c://h:p`, `tcp://h:p`, `unix:/path`, `unix+h2c:/path`; several",
+                 "the backends of names without their own; h2c: HTTP/2; tcp: the bytes inside TLS as they are",
+                 CONFIG_RELOAD_LIVE},
         .example = "http://app:8000", .apply = upstream_apply},
     [ROW_HTTP_LISTEN] = {
         .text = {P "HTTP_LISTEN", ":80", "`:80`, `[::]:80`, `127.0.0.1:8080`, `unix:/path`, `off`",
@@ -117,6 +134,14 @@ const struct config_row config_rows[NUM_ROWS] = {
         .text = {P "TLS_POLICY", "intermediate", "`intermediate`, `modern`",
                  "Mozilla's policies: TLS 1.2 and 1.3, or 1.3 alone", CONFIG_RELOAD_RESTART},
         .example = "modern", .apply = apply_choice, .field = FIELD(tls.policy), .choices = tls_policies},
+    [ROW_TLS_CLIENT_CA] = {
+        .text = {P "TLS_CLIENT_CA", NULL, "PEM; `_FILE`: its path",
+                 "roots of the certificates that clients show", CONFIG_RELOAD_RESTART},
+        .apply = apply_pem_certificates, .field = FIELD(tls.client_ca), .shown = SHOWN_AS_PEM},
+    [ROW_TLS_CLIENT_AUTH] = {
+        .text = {P "TLS_CLIENT_AUTH", "off", "`off`, `optional`, `require`",
+                 "whether clients show a certificate; its subject is passed on to the backend", CONFIG_RELOAD_RESTART},
+        .example = "require", .apply = apply_choice, .field = FIELD(tls.client_auth), .choices = client_auths},
     [ROW_TLS_UNKNOWN_SNI] = {
         .text = {P "TLS_UNKNOWN_SNI", "reject", "`reject`, `default`",
                  "what a client gets that asks for another name, or for none", CONFIG_RELOAD_LIVE},
@@ -130,6 +155,29 @@ const struct config_row config_rows[NUM_ROWS] = {
         .text = {P "HSTS", "off", "`off`, `1y`, `1y; includeSubDomains; preload`",
                  "Strict-Transport-Security on answers over HTTPS", CONFIG_RELOAD_LIVE},
         .example = "1y; includeSubDomains", .apply = apply_hsts, .field = FIELD(tls.hsts)},
+    [ROW_HTTP2] = {
+        .text = {P "HTTP2", "true", "true, false",
+                 "HTTP/2 to clients; HTTP/1.1 is always offered", CONFIG_RELOAD_RESTART},
+        .example = "false", .apply = apply_bool, .field = FIELD(client.http2)},
+    [ROW_TRUSTED_PROXIES] = {
+        .text = {P "TRUSTED_PROXIES", NULL, "addresses, ranges (`10.0.0.0/8`), `private`",
+                 "proxies in front of this one, whose word about the client is believed; read right to left",
+                 CONFIG_RELOAD_LIVE},
+        .example = "private, 203.0.113.0/24", .apply = ranges_apply, .field = FIELD(identity.trusted_proxies)},
+    [ROW_FORWARDED] = {
+        .text = {P "FORWARDED", "x", "`x`, `rfc7239`, `both`, `off`",
+                 "how the backend is told of the client: X-Forwarded-* and X-Real-IP, Forwarded, both, or not",
+                 CONFIG_RELOAD_LIVE},
+        .example = "both", .apply = apply_choice, .field = FIELD(identity.forwarded), .choices = forwardeds},
+    [ROW_PROXY_PROTOCOL_IN] = {
+        .text = {P "PROXY_PROTOCOL_IN", "off", "on, off",
+                 "connections from TRUSTED_PROXIES begin with a PROXY header, v1 or v2", CONFIG_RELOAD_RESTART},
+        .example = "on", .apply = apply_bool, .field = FIELD(identity.proxy_protocol_in)},
+    [ROW_PROXY_PROTOCOL_OUT] = {
+        .text = {P "PROXY_PROTOCOL_OUT", "off", "`off`, `v1`, `v2`, `v2-tls`",
+                 "connections to backends begin with a PROXY header; v2-tls: with what is known of the client's TLS",
+                 CONFIG_RELOAD_LIVE},
+        .example = "v2", .apply = apply_choice, .field = FIELD(identity.proxy_protocol_out), .choices = proxy_outs},
     [ROW_UPSTREAM_CONNECT_TIMEOUT] = {
         .text = {P "UPSTREAM_CONNECT_TIMEOUT", "3s", "duration",
                  "limit of one connection attempt to a backend", CONFIG_RELOAD_LIVE},
@@ -151,6 +199,10 @@ const struct config_row config_rows[NUM_ROWS] = {
                  CONFIG_RELOAD_LIVE},
         .example = "4s", .apply = apply_duration_ms, .field = FIELD(upstream.idle_timeout_ms),
         .min = 10, .max = H},
+    [ROW_UPSTREAM_MAX_CONNS] = {
+        .text = {P "UPSTREAM_MAX_CONNS", "0", "number; 0: no limit",
+                 "connections per backend and worker; further requests wait for one", CONFIG_RELOAD_LIVE},
+        .example = "100", .apply = apply_count, .field = FIELD(upstream.max_conns), .min = 0, .max = 1000000},
     [ROW_UPSTREAM_MAX_IDLE] = {
         .text = {P "UPSTREAM_MAX_IDLE", "64", "number",
                  "idle connections kept per backend and worker", CONFIG_RELOAD_LIVE},
@@ -164,6 +216,11 @@ const struct config_row config_rows[NUM_ROWS] = {
                  "how long a backend's addresses are used before its name is resolved again", CONFIG_RELOAD_LIVE},
         .example = "30s", .apply = apply_duration_ms, .field = FIELD(upstream.dns_ttl_ms),
         .min = 100, .max = D},
+    [ROW_UPSTREAM_HEALTH] = {
+        .text = {P "UPSTREAM_HEALTH", "off", "`off`, a path",
+                 "asked of each backend now and then; one that does not answer it with 2xx or 3xx gets no requests",
+                 CONFIG_RELOAD_LIVE},
+        .example = "/healthz", .apply = apply_health_path, .field = FIELD(upstream.health_path)},
     [ROW_CLIENT_HEADER_TIMEOUT] = {
         .text = {P "CLIENT_HEADER_TIMEOUT", "10s", "duration",
                  "limit for a whole request head", CONFIG_RELOAD_LIVE},
@@ -199,6 +256,24 @@ const struct config_row config_rows[NUM_ROWS] = {
                  "age at which a client's connection is ended between requests", CONFIG_RELOAD_LIVE},
         .example = "1h", .apply = apply_duration_ms, .field = FIELD(client.max_conn_age_ms),
         .min = S, .max = 365 * D, .zero_allowed = true},
+    [ROW_COMPRESS] = {
+        .text = {P "COMPRESS", "off", "`off`, a list of `gzip`, `br`, `zstd`",
+                 "text that the backend left plain is compressed; of what a client takes, the first in the list",
+                 CONFIG_RELOAD_LIVE},
+        .example = "zstd, br, gzip", .apply = apply_encodings},
+    [ROW_BASIC_AUTH] = {
+        .text = {P "BASIC_AUTH", NULL, "`name:bcrypt-hash`, several (`htpasswd -nB name`)",
+                 "who may come in, by password; Authorization is passed on to the backend, as NGINX and Caddy do",
+                 CONFIG_RELOAD_LIVE},
+        .apply = users_apply, .shown = SECRET},
+    [ROW_ALLOW_IPS] = {
+        .text = {P "ALLOW_IPS", NULL, "addresses, ranges (`10.0.0.0/8`), `private`",
+                 "clients elsewhere get 403; who the client is says TRUSTED_PROXIES", CONFIG_RELOAD_LIVE},
+        .example = "private, 203.0.113.0/24", .apply = ranges_apply, .field = FIELD(policy.allow_ips)},
+    [ROW_ERROR_PAGE] = {
+        .text = {P "ERROR_PAGE", NULL, "HTML; `_FILE`: its path",
+                 "the page of our own 502, 503 and 504; a client that asks for JSON gets JSON", CONFIG_RELOAD_LIVE},
+        .apply = apply_html, .field = FIELD(policy.error_page), .shown = SHOWN_AS_HTML},
     [ROW_LOG_LEVEL] = {
         .text = {P "LOG_LEVEL", "info", "`debug`, `info`, `warn`, `error`",
                  "the least level that is logged", CONFIG_RELOAD_LIVE},
@@ -211,6 +286,14 @@ const struct config_row config_rows[NUM_ROWS] = {
         .text = {P "ACCESS_LOG", "json", "`json`, `common`, `combined`, `off`",
                  "one line per request", CONFIG_RELOAD_LIVE},
         .example = "combined", .apply = apply_choice, .field = FIELD(log.access), .choices = access_logs},
+    [ROW_REQUEST_ID] = {
+        .text = {P "REQUEST_ID", "generate", "`off`, `pass`, `generate`",
+                 "X-Request-ID: none, the client's, or one of ours where it sent none", CONFIG_RELOAD_LIVE},
+        .example = "pass", .apply = apply_choice, .field = FIELD(identity.request_id), .choices = traces},
+    [ROW_TRACEPARENT] = {
+        .text = {P "TRACEPARENT", "pass", "`off`, `pass`, `generate`",
+                 "the W3C's trace context: none, the client's, or one of ours where it sent none", CONFIG_RELOAD_LIVE},
+        .example = "generate", .apply = apply_choice, .field = FIELD(identity.traceparent), .choices = traces},
     [ROW_WORKERS] = {
         .text = {P "WORKERS", "auto", "`auto`, number",
                  "worker threads; auto: the processors that the cgroup allows, 16 at most", CONFIG_RELOAD_RESTART},

@@ -107,7 +107,8 @@ enum config_access_log { CONFIG_ACCESS_JSON, CONFIG_ACCESS_COMMON, CONFIG_ACCESS
 
 /* An entry of BASIC_AUTH. */
 struct config_user {
-    struct slice name, hash; /* hash: "$2b$10$..." */
+    struct slice name; /* UTF-8 without control characters and colon; unique */
+    struct slice hash; /* bcrypt, 60 characters: "$2b$10$..."; cost at most LIMIT_PASSWORD_COST */
 };
 
 /* PEM text, and the file that it came from. */
@@ -159,10 +160,10 @@ struct config {
         struct config_pem cert, key; /* of one's own; both or none */
         enum config_tls_policy policy;
         enum config_unknown_sni unknown_sni;
-        int64_t ticket_rotate_s; /* 0: no tickets */
+        int64_t ticket_rotate_s;     /* 0: no tickets */
         struct config_pem client_ca; /* roots of client certificates */
         enum config_client_auth client_auth;
-        struct slice hsts;       /* the field's value, "max-age=31536000; includeSubDomains"; empty: not sent */
+        struct slice hsts; /* the field's value, "max-age=31536000; includeSubDomains"; empty: not sent */
     } tls;
 
     struct {
@@ -189,6 +190,7 @@ struct config {
     struct {
         struct config_user *users; /* BASIC_AUTH */
         size_t num_users;          /* 0: no authentication */
+        struct slice users_text;   /* private to config/: what they point into, overwritten when freed */
         struct cidr_list allow_ips;
         bool allow_ips_given;
         enum config_encoding compress[NUM_CONFIG_ENCODINGS]; /* in order of preference */

@@ -14,11 +14,13 @@ bool build_failed(const struct build *build, enum row row)
     return build->environment.entries[row].failed;
 }
 
+static const char *const kinds[] = {[SHOWN_AS_PEM] = "PEM", [SHOWN_AS_HTML] = "HTML", [SECRET] = "secret"};
+
 static struct slice masked(struct arena *arena, enum row row, struct slice text)
 {
     if (config_rows[row].shown == SHOWN)
         return arena_copy(arena, text);
-    return arena_printf(arena, "(%s, %zu bytes)", config_rows[row].shown == SECRET ? "secret" : "PEM", text.len);
+    return arena_printf(arena, "(%s, %zu bytes)", kinds[config_rows[row].shown], text.len);
 }
 
 void build_mistake(struct build *build, enum row row, struct slice value, const char *why)
@@ -159,6 +161,8 @@ void config_unref(const struct config *config)
     secret_free(own->acme.ca.text);
     secret_free(own->tls.cert.text);
     secret_free(own->tls.key.text);
+    secret_free(own->tls.client_ca.text);
+    secret_free(own->policy.users_text);
     map_cleanup(&own->names_map);
     arena_cleanup(&own->arena);
     mem_free(own);

@@ -49,7 +49,8 @@ MUST_CHECK const char *parse_host_port(struct slice text, struct parse_host_port
 MUST_CHECK const char *parse_listen(struct arena *arena, struct slice text, struct config_listen *out_listen);
 /* An absolute path that fits into a socket address. */
 MUST_CHECK const char *parse_socket_path(struct slice path);
-/* "http://host:port" or "unix:/path"; path, port and text are canonical copies in the arena, index is untouched. */
+/* "http://host:port", "h2c://host:port", "tcp://host:port", "unix:/path" or "unix+h2c:/path"; path, port and text are
+ * canonical copies in the arena, index is untouched. Without a port it is 80; tcp must have one. */
 MUST_CHECK const char *parse_upstream(struct arena *arena, struct slice text, struct config_upstream *out_upstream);
 /* "1y; includeSubDomains; preload", "off"; makes the field's value (RFC 6797 §6.1), empty for off. */
 MUST_CHECK const char *parse_hsts(struct arena *arena, struct slice text, struct slice *out_value);

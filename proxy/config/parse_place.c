@@ -97,36 +97,20 @@ const char *parse_listen(struct arena *arena, struct slice text, struct config_l
     return listen_tcp(arena, text, out_listen);
 }
 
-static const char *upstream_http(struct arena *arena, struct slice text, struct config_upstream *out_upstream)
-{
-    struct url url;
-    if (err_is(url_parse(text, &url)))
-        return "is no URL of the form http://host:port";
-    if (!slice_eq(url.target, SLICE_LIT("/")))
-        return "has a path: requests are forwarded with their own path, so only http://host:port can be given";
-    struct slice copy = arena_printf(arena, url.host_is_ipv6 ? "http://[%.*s]:%u" : "http://%.*s:%u", (int)url.host.len,
-                                     url.host.ptr, (unsigned)url.port);
-    for (char *c = (char *)copy.ptr; *c; c++)
-        *c = *c >= 'A' && *c <= 'Z' ? (char)(*c + 32) : *c;
-    struct slice host = slice_skip(copy, url.host_is_ipv6 ? 8 : 7);
-    *out_upstream = (struct config_upstream){.protocol = CONFIG_PROTOCOL_HTTP1,
-                                             .host = arena_copy(arena, slice_first(host, url.host.len)),
-                                             .port = url.port,
-                                             .text = copy,
-                                             .index = out_upstream->index};
-    return NULL;
-}
+struct scheme {
+    const char *name; /* as a URL begins, in front of "://" */
+    enum config_protocol protocol;
+    const char *form, *path; /* why another form, and why a path is refused */
+};
 
-static const char *upstream_unix(struct arena *arena, struct slice path, struct config_upstream *out_upstream)
-{
-    const char *why = parse_socket_path(path);
-    if (why)
-        return why;
-    struct slice text = arena_printf(arena, "unix:%.*s", (int)path.len, path.ptr);
-    *out_upstream = (struct config_upstream){
-        .protocol = CONFIG_PROTOCOL_HTTP1, .path = slice_skip(text, 5), .text = text, .index = out_upstream->index};
-    return NULL;
-}
+static const struct scheme schemes[] = {
+    {"http", CONFIG_PROTOCOL_HTTP1, "is no URL of the form http://host:port",
+     "has a path: requests are forwarded with their own path, so only http://host:port can be given"},
+    {"h2c", CONFIG_PROTOCOL_HTTP2, "is no URL of the form h2c://host:port",
+     "has a path: requests are forwarded with their own path, so only h2c://host:port can be given"},
+    {"tcp", CONFIG_PROTOCOL_TCP, "is not of the form tcp://host:port",
+     "has a path, but takes bytes as they are: only tcp://host:port can be given"},
+};
 
 static bool starts_with(struct slice text, const char *prefix)
 {
@@ -134,17 +118,70 @@ static bool starts_with(struct slice text, const char *prefix)
     return text.len >= len && slice_ieq(slice_first(text, len), slice_make(prefix, len));
 }
 
+static const struct scheme *scheme_of(struct slice text)
+{
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        size_t len = strlen(schemes[i].name);
+        if (starts_with(text, schemes[i].name) && slice_starts(slice_skip(text, len), SLICE_LIT("://")))
+            return &schemes[i];
+    }
+    return NULL;
+}
+
+static void lower(struct slice text)
+{
+    for (char *c = (char *)text.ptr; c < text.ptr + text.len; c++)
+        *c = slice_lower_char(*c);
+}
+
+/* The rules of an http URL hold for all of them; no port is tcp's own. */
+static const char *upstream_url(struct arena *arena, struct slice text, const struct scheme *scheme,
+                                struct config_upstream *out_upstream)
+{
+    struct url url;
+    struct slice rest = slice_skip(text, strlen(scheme->name));
+    struct slice as_http = arena_printf(arena, "http%.*s", (int)rest.len, rest.ptr);
+    if (as_http.len != rest.len + 4 || err_is(url_parse(as_http, &url))) /* shorter: cut at a NUL */
+        return scheme->form;
+    if (!slice_eq(url.target, SLICE_LIT("/")))
+        return scheme->path;
+    if (scheme->protocol == CONFIG_PROTOCOL_TCP && !url.port_given)
+        return "has no port";
+    const char *open = url.host_is_ipv6 ? "[" : "", *close = url.host_is_ipv6 ? "]" : "";
+    struct slice copy = arena_printf(arena, "%s://%s%.*s%s:%u", scheme->name, open, (int)url.host.len, url.host.ptr,
+                                     close, (unsigned)url.port);
+    lower(copy);
+    struct slice host = slice_skip(copy, strlen(scheme->name) + 3 + strlen(open));
+    *out_upstream = (struct config_upstream){.protocol = scheme->protocol,
+                                             .host = arena_copy(arena, slice_first(host, url.host.len)),
+                                             .port = url.port,
+                                             .text = copy,
+                                             .index = out_upstream->index};
+    return NULL;
+}
+
+static const char *upstream_unix(struct arena *arena, struct slice path, const char *prefix,
+                                 enum config_protocol protocol, struct config_upstream *out_upstream)
+{
+    const char *why = parse_socket_path(path);
+    if (why)
+        return why;
+    struct slice text = arena_printf(arena, "%s%.*s", prefix, (int)path.len, path.ptr);
+    *out_upstream = (struct config_upstream){
+        .protocol = protocol, .path = slice_skip(text, strlen(prefix)), .text = text, .index = out_upstream->index};
+    return NULL;
+}
+
 const char *parse_upstream(struct arena *arena, struct slice text, struct config_upstream *out_upstream)
 {
+    const struct scheme *scheme = scheme_of(text);
+    if (scheme)
+        return upstream_url(arena, text, scheme, out_upstream);
     if (starts_with(text, "unix:"))
-        return upstream_unix(arena, slice_skip(text, 5), out_upstream);
-    if (starts_with(text, "h2c://") || starts_with(text, "unix+h2c:"))
-        return "asks for HTTP/2 to the backend, which is not in this version";
-    if (starts_with(text, "tcp://"))
-        return "asks for raw TCP to the backend, which is not in this version";
+        return upstream_unix(arena, slice_skip(text, 5), "unix:", CONFIG_PROTOCOL_HTTP1, out_upstream);
+    if (starts_with(text, "unix+h2c:"))
+        return upstream_unix(arena, slice_skip(text, 9), "unix+h2c:", CONFIG_PROTOCOL_HTTP2, out_upstream);
     if (starts_with(text, "https://"))
         return "asks for TLS to the backend: Portico speaks plain HTTP to it, so that it belongs beside Portico";
-    if (!starts_with(text, "http://"))
-        return "begins with neither http:// nor unix:";
-    return upstream_http(arena, text, out_upstream);
+    return "begins with none of http://, h2c://, tcp://, unix:, unix+h2c:";
 }

@@ -139,6 +139,85 @@ static void rule_redirect_loops(struct build *build)
     }
 }
 
+/* Whether requests are proxied without TLS; false where a mistake leaves that open. */
+static bool plain_served(const struct build *build)
+{
+    return build->config->listen.http_mode == CONFIG_HTTP_SERVE &&
+           build->config->listen.http.kind != CONFIG_LISTEN_OFF && !build_failed(build, ROW_HTTP_MODE) &&
+           !build_failed(build, ROW_HTTP_LISTEN) && !build_failed(build, ROW_DOMAINS) &&
+           !build_failed(build, ROW_TLS_CERT);
+}
+
+/* What to do about that. */
+static const char *plain_cure(const struct build *build)
+{
+    return build->config->listen.https.kind == CONFIG_LISTEN_OFF
+               ? "it needs PORTICO_DOMAINS or PORTICO_TLS_CERT"
+               : "set PORTICO_HTTP_MODE to redirect, or PORTICO_HTTP_LISTEN to off";
+}
+
+static void rule_client_auth(struct build *build)
+{
+    const struct config *config = build->config;
+    bool ca = build_given(build, ROW_TLS_CLIENT_CA), auth = config->tls.client_auth != CONFIG_CLIENT_AUTH_OFF;
+    struct slice given = config->values[ROW_TLS_CLIENT_AUTH].text;
+    if (build_failed(build, ROW_TLS_CLIENT_CA) || build_failed(build, ROW_TLS_CLIENT_AUTH))
+        return;
+    if (ca && !auth)
+        mistakes_add(build->mistakes, name_of(ROW_TLS_CLIENT_AUTH), given, "require",
+                     "asks nobody for a certificate, but PORTICO_TLS_CLIENT_CA is given");
+    if (auth && !ca)
+        mistakes_add(build->mistakes, name_of(ROW_TLS_CLIENT_CA), SLICE_NONE, NULL,
+                     "is unset, but PORTICO_TLS_CLIENT_AUTH asks for certificates: nothing says which to believe");
+    if (auth && plain_served(build))
+        mistakes_add(build->mistakes, name_of(ROW_TLS_CLIENT_AUTH), given, NULL,
+                     "is gone round by plain HTTP, which is proxied too: %s", plain_cure(build));
+}
+
+static void rule_tcp_site(struct build *build, enum row row, const struct config_site *site)
+{
+    if (site->kind == CONFIG_SITE_PROXY && site->group && site->group->tcp)
+        mistakes_add(build->mistakes, name_of(row), site->group->upstreams[0]->text, NULL,
+                     "takes what is inside TLS, but plain HTTP is proxied too: %s", plain_cure(build));
+}
+
+static void rule_tcp(struct build *build)
+{
+    const struct config *config = build->config;
+    const struct config_site *last = &config->default_site; /* names of one item share theirs: one mistake */
+    if (!plain_served(build))
+        return;
+    rule_tcp_site(build, ROW_UPSTREAM, last);
+    for (size_t i = 0; i < config->num_names; i++) {
+        const struct config_site *site = config->names[i].site;
+        if (site != last && site != &config->default_site)
+            rule_tcp_site(build, ROW_DOMAINS, site);
+        last = site;
+    }
+}
+
+/* Who asks for passwords must not leave a door open beside the one with the lock. */
+static void rule_basic_auth(struct build *build)
+{
+    struct map_entry *entry;
+    if (!build->config->policy.num_users)
+        return;
+    for (size_t at = 0; (entry = map_next(&build->upstreams, &at));) {
+        const struct config_upstream *upstream = entry->value;
+        if (upstream->protocol == CONFIG_PROTOCOL_TCP)
+            mistakes_add(build->mistakes, name_of(ROW_BASIC_AUTH), SLICE_NONE, NULL,
+                         "asks for passwords in HTTP, but %s takes raw bytes: it would be open to all",
+                         upstream->text.ptr);
+    }
+}
+
+static void rule_proxy_protocol(struct build *build)
+{
+    if (build->config->identity.proxy_protocol_in && !build_given(build, ROW_TRUSTED_PROXIES))
+        mistakes_add(build->mistakes, name_of(ROW_PROXY_PROTOCOL_IN), build->config->values[ROW_PROXY_PROTOCOL_IN].text,
+                     NULL, "needs PORTICO_TRUSTED_PROXIES: the header is believed from these alone");
+}
+
 static void rule_drain(struct build *build)
 {
     if (!build_failed(build, ROW_DRAIN_MIN) && !build_failed(build, ROW_DRAIN_TIMEOUT) &&
@@ -149,11 +228,16 @@ static void rule_drain(struct build *build)
 
 void rules_apply(struct build *build)
 {
+    build->config->policy.allow_ips_given = build_given(build, ROW_ALLOW_IPS);
     rule_pair(build, ROW_TLS_CERT, ROW_TLS_KEY);
     rule_pair(build, ROW_ACME_EAB_KID, ROW_ACME_EAB_HMAC_KEY);
     rule_listens(build);
     rule_places(build);
     rule_issuers(build);
     rule_redirect_loops(build);
+    rule_client_auth(build);
+    rule_tcp(build);
+    rule_basic_auth(build);
+    rule_proxy_protocol(build);
     rule_drain(build);
 }

@@ -43,20 +43,34 @@ static size_t num_words(struct slice words)
     return num;
 }
 
+/* All of them tcp or none: what a client sends is either raw bytes or HTTP. */
+static bool group_is_of_one_kind(struct config_group *group)
+{
+    size_t num_tcp = 0;
+    for (size_t i = 0; i < group->num_upstreams; i++)
+        num_tcp += group->upstreams[i]->protocol == CONFIG_PROTOCOL_TCP;
+    group->tcp = num_tcp > 0;
+    return num_tcp == 0 || num_tcp == group->num_upstreams;
+}
+
 const struct config_group *upstream_group(struct build *build, enum row row, struct slice words)
 {
     struct arena *arena = &build->config->arena;
     struct config_group *group = arena_calloc(arena, 1, sizeof *group);
-    struct slice item, word;
+    struct slice rest = words, item, word;
     bool ok = true;
     group->upstreams = arena_calloc(arena, num_words(words), sizeof(void *));
-    while (parse_list_next(&words, &item))
+    while (parse_list_next(&rest, &item))
         while (parse_word_next(&item, &word)) {
             const struct config_upstream *upstream = upstream_of_word(build, row, word);
             ok = ok && upstream;
             if (upstream && !group_has(group, upstream))
                 group->upstreams[group->num_upstreams++] = upstream;
         }
+    if (!group_is_of_one_kind(group)) {
+        build_mistake(build, row, words, "mixes tcp:// with backends that speak HTTP: one group takes one of the two");
+        return NULL;
+    }
     return ok && group->num_upstreams ? group : NULL;
 }
 

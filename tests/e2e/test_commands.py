@@ -30,6 +30,22 @@ def test_check_masks_secrets(run):
     assert "c2VjcmV0" not in out + err
 
 
+def test_check_masks_passwords_and_shows_what_else_is_in_effect(run, tmp_path):
+    (tmp_path / "page.html").write_text("<h1>Back soon</h1>")
+    hashed = "$2b$10$" + "a" * 53
+    code, out, err = run(
+        "check", DOMAINS="a.example", BASIC_AUTH=f"ann:{hashed}", ERROR_PAGE_FILE=tmp_path / "page.html", ALLOW_IPS="private"
+    )
+    assert (code, err) == (0, "")
+    shown = dict(line.split(maxsplit=1) for line in out.splitlines() if line.startswith("PORTICO_"))
+    assert shown["PORTICO_BASIC_AUTH"] == "(secret, 64 bytes)  (environment)"
+    assert shown["PORTICO_ERROR_PAGE"] == f"(HTML, 18 bytes)  (file {tmp_path / 'page.html'})"
+    assert shown["PORTICO_ALLOW_IPS"] == "private  (environment)"
+    assert shown["PORTICO_HTTP2"] == "true  (default)"
+    assert shown["PORTICO_TRUSTED_PROXIES"] == "-  (default)"
+    assert hashed not in out
+
+
 def test_all_mistakes_are_reported_at_once(run):
     code, out, err = run(
         "check",

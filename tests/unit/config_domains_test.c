@@ -168,8 +168,10 @@ static void test_items_refused(void)
          "! `a.com -> http://x b.com -> http://y` has two arrows: items are separated by commas or newlines"},
         {"a.com -> http://x => https://y.com",
          "! `a.com -> http://x => https://y.com` has two arrows: items are separated by commas or newlines"},
-        {"a.com -> x:80", "! `x:80` begins with neither http:// nor unix:"},
-        {"a.com -> http://x tcp://y:1", "! `tcp://y:1` asks for raw TCP to the backend, which is not in this version"},
+        {"a.com -> x:80", "! `x:80` begins with none of http://, h2c://, tcp://, unix:, unix+h2c:"},
+        {"a.com -> http://x tcp://y:1",
+         "! `http://x tcp://y:1` mixes tcp:// with backends that speak HTTP: one group takes one of the two"},
+        {"a.com -> tcp://y", "! `tcp://y` has no port"},
         {"a.com -> http://u:secret@x", "! `http://***@x` is no URL of the form http://host:port"},
         {"a.com => b.com", "! `a.com => b.com` " REDIRECT_FORM},
         {"a.com => ftp://b.com", "! `a.com => ftp://b.com` " REDIRECT_FORM},
@@ -193,8 +195,8 @@ static void test_items_refused(void)
          "! `` has names without an arrow beside names with one, while PORTICO_UPSTREAM is unset: set it, or give each "
          "item its own arrow"},
         /* the name is looked at although its target is wrong, and the other way round */
-        {"a_b.com -> x:80",
-         "! `x:80` begins with neither http:// nor unix: | `a_b.com` has an underscore, which no certificate may hold"},
+        {"a_b.com -> x:80", "! `x:80` begins with none of http://, h2c://, tcp://, unix:, unix+h2c: | `a_b.com` has an "
+                            "underscore, which no certificate may hold"},
     };
     CHECK_ROWS(rows, NULL);
 }

@@ -25,6 +25,8 @@ static const char *load(const char *const *entries, struct buf *out, struct conf
 #define CERT "PORTICO_TLS_CERT=-----BEGIN CERTIFICATE-----"
 #define KEY "PORTICO_TLS_KEY=-----BEGIN PRIVATE KEY-----"
 
+#define BCRYPT "$2y$10$abcdefghijklmnopqrstuv0123456789ABCDEFGHIJKLMNOPQRSTU"
+
 static struct config *load_good(const char *const *entries)
 {
     struct buf text = {0};
@@ -60,6 +62,22 @@ static void test_defaults(void)
     CHECK_INT(config->upstream.wait_ms, 5000);
     CHECK_INT(config->upstream.response_timeout_ms, 60000);
     CHECK_INT(config->upstream.idle_timeout_ms, 4000);
+    CHECK_INT(config->tls.client_auth, CONFIG_CLIENT_AUTH_OFF);
+    CHECK_INT(config->tls.client_ca.text.len, 0);
+    CHECK_INT(config->upstream.max_conns, 0);
+    CHECK_INT(config->upstream.health_path.len, 0);
+    CHECK_INT(config->identity.trusted_proxies.num, 0);
+    CHECK_INT(config->identity.forwarded, CONFIG_FORWARDED_X);
+    CHECK(!config->identity.proxy_protocol_in);
+    CHECK_INT(config->identity.proxy_protocol_out, CONFIG_PROXY_OUT_OFF);
+    CHECK_INT(config->identity.request_id, CONFIG_TRACE_GENERATE);
+    CHECK_INT(config->identity.traceparent, CONFIG_TRACE_PASS);
+    CHECK_INT(config->policy.num_users, 0);
+    CHECK(!config->policy.allow_ips_given);
+    CHECK_INT(config->policy.num_compress, 0);
+    CHECK_INT(config->policy.error_page.len, 0);
+    CHECK(config->client.http2);
+    CHECK(!config->default_site.group->tcp);
     CHECK_INT(config->upstream.max_idle, 64);
     CHECK_INT(config->upstream.retries, 1);
     CHECK_INT(config->upstream.dns_ttl_ms, 30000);
@@ -96,7 +114,12 @@ static void test_everything_given(void)
         "PORTICO_CLIENT_IDLE_TIMEOUT=2s", "PORTICO_STREAM_IDLE_TIMEOUT=3s", "PORTICO_MAX_REQUEST_BODY=10m",
         "PORTICO_MAX_HEADER=64k", "PORTICO_MAX_CONNS=1000", "PORTICO_MAX_CONN_AGE=1h", "PORTICO_LOG_LEVEL=WARN",
         "PORTICO_LOG_FORMAT=json", "PORTICO_ACCESS_LOG=combined", "PORTICO_WORKERS=3", "PORTICO_DRAIN_MIN=1s",
-        "PORTICO_DRAIN_QUIET=500ms", "PORTICO_DRAIN_TIMEOUT=20s"));
+        "PORTICO_DRAIN_QUIET=500ms", "PORTICO_DRAIN_TIMEOUT=20s", "PORTICO_TLS_CLIENT_CA=-----BEGIN CERTIFICATE-----",
+        "PORTICO_TLS_CLIENT_AUTH=require", "PORTICO_HTTP2=no", "PORTICO_TRUSTED_PROXIES=10.0.0.0/8, fd00::/8",
+        "PORTICO_FORWARDED=BOTH", "PORTICO_PROXY_PROTOCOL_IN=on", "PORTICO_PROXY_PROTOCOL_OUT=v2-tls",
+        "PORTICO_UPSTREAM_MAX_CONNS=10", "PORTICO_UPSTREAM_HEALTH=/up?x=1", "PORTICO_COMPRESS=zstd,gzip",
+        "PORTICO_BASIC_AUTH=ann:" BCRYPT, "PORTICO_ALLOW_IPS=192.0.2.1", "PORTICO_ERROR_PAGE=<h1>Sorry</h1>",
+        "PORTICO_REQUEST_ID=off", "PORTICO_TRACEPARENT=generate"));
     if (!config)
         return;
     for (size_t i = 0; i < config_num_rows(); i++) /* none is missing above */
@@ -144,6 +167,25 @@ static void test_everything_given(void)
     CHECK_INT(config->drain.quiet_ms, 500);
     CHECK_INT(config->drain.timeout_ms, 20000);
     CHECK_SLICE(config->values[ROW_ACME_EAB_HMAC_KEY].text, "(secret, 7 bytes)");
+    CHECK_SLICE(config->tls.client_ca.text, "-----BEGIN CERTIFICATE-----");
+    CHECK_INT(config->tls.client_auth, CONFIG_CLIENT_AUTH_REQUIRE);
+    CHECK(!config->client.http2);
+    CHECK_INT(config->identity.trusted_proxies.num, 2);
+    CHECK_INT(config->identity.forwarded, CONFIG_FORWARDED_BOTH);
+    CHECK(config->identity.proxy_protocol_in);
+    CHECK_INT(config->identity.proxy_protocol_out, CONFIG_PROXY_OUT_V2_TLS);
+    CHECK_INT(config->identity.request_id, CONFIG_TRACE_OFF);
+    CHECK_INT(config->identity.traceparent, CONFIG_TRACE_GENERATE);
+    CHECK_INT(config->upstream.max_conns, 10);
+    CHECK_SLICE(config->upstream.health_path, "/up?x=1");
+    CHECK_INT(config->policy.num_compress, 2);
+    CHECK_INT(config->policy.num_users, 1);
+    CHECK_INT(config->policy.allow_ips.num, 1);
+    CHECK(config->policy.allow_ips_given);
+    CHECK_SLICE(config->policy.error_page, "<h1>Sorry</h1>");
+    CHECK_SLICE(config->values[ROW_BASIC_AUTH].text, "(secret, 64 bytes)");
+    CHECK_SLICE(config->values[ROW_ERROR_PAGE].text, "(HTML, 14 bytes)");
+    CHECK_SLICE(config->values[ROW_TLS_CLIENT_CA].text, "(PEM, 27 bytes)");
     config_unref(config);
 }
 
@@ -179,8 +221,9 @@ static void test_mistakes_of_rows(void)
     static const struct {
         const char *entry, *want;
     } rows[] = {
-        {"PORTICO_UPSTREAM=app:8000", "PORTICO_UPSTREAM: `app:8000` begins with neither http:// nor unix:\n"
-                                      "    for example: PORTICO_UPSTREAM=http://app:8000\n"},
+        {"PORTICO_UPSTREAM=app:8000",
+         "PORTICO_UPSTREAM: `app:8000` begins with none of http://, h2c://, tcp://, unix:, unix+h2c:\n"
+         "    for example: PORTICO_UPSTREAM=http://app:8000\n"},
         {"PORTICO_UPSTREAM=,", "PORTICO_UPSTREAM: `,` names no backend\n"
                                "    for example: PORTICO_UPSTREAM=http://app:8000\n"},
         {"PORTICO_HTTP_LISTEN=80", "PORTICO_HTTP_LISTEN: `80` has no port\n"
@@ -362,8 +405,12 @@ static void test_table(void)
             continue;
         struct buf entry = {0};
         buf_printf(&entry, "%s=%s", row->text.name, row->example);
-        config_unref(load_good(ENTRIES(buf_cstr(&entry), i == ROW_DRAIN_MIN ? "PORTICO_DRAIN_TIMEOUT=20s" : "PATH=/bin",
-                                       i == ROW_DOMAINS ? "PATH=/bin" : "PORTICO_DOMAINS=a.com")));
+        const char *needed = i == ROW_DRAIN_MIN           ? "PORTICO_DRAIN_TIMEOUT=20s"
+                             : i == ROW_TLS_CLIENT_AUTH   ? "PORTICO_TLS_CLIENT_CA=-----BEGIN CERTIFICATE-----"
+                             : i == ROW_PROXY_PROTOCOL_IN ? "PORTICO_TRUSTED_PROXIES=private"
+                                                          : "PATH=/bin";
+        config_unref(
+            load_good(ENTRIES(buf_cstr(&entry), needed, i == ROW_DOMAINS ? "PATH=/bin" : "PORTICO_DOMAINS=a.com")));
         buf_cleanup(&entry);
     }
 }

@@ -251,12 +251,11 @@ static void test_upstreams(void)
         {"http://a..b", NULL, NULL, 0, "no URL of the form http://host:port"},
         {"http://a;b", NULL, NULL, 0, "no URL of the form http://host:port"},
         {"https://app", NULL, NULL, 0, "TLS to the backend"},
-        {"h2c://app:1", NULL, NULL, 0, "not in this version"},
-        {"unix+h2c:/x", NULL, NULL, 0, "not in this version"},
-        {"tcp://app:1", NULL, NULL, 0, "not in this version"},
-        {"app:8000", NULL, NULL, 0, "neither http:// nor unix:"},
+        {"httpx://app", NULL, NULL, 0, "none of http://, h2c://, tcp://, unix:, unix+h2c:"},
+        {"http:app", NULL, NULL, 0, "none of http://"},
+        {"app:8000", NULL, NULL, 0, "none of http://"},
         {"unix:app.sock", NULL, NULL, 0, "absolute path"},
-        {"", NULL, NULL, 0, "neither http:// nor unix:"},
+        {"", NULL, NULL, 0, "none of http://"},
     };
     struct arena arena = {0};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -272,6 +271,49 @@ static void test_upstreams(void)
         if (upstream.path.len)
             CHECK_SLICE(upstream.path, rows[i].text + 5);
     }
+    arena_cleanup(&arena);
+}
+
+/* The other forms: what each speaks, and where its rules differ. */
+static void test_upstream_protocols(void)
+{
+    static const struct {
+        const char *text, *canonical, *host;
+        int port, protocol;
+        const char *refused;
+    } rows[] = {
+        {"h2c://app:50051", "h2c://app:50051", "app", 50051, CONFIG_PROTOCOL_HTTP2, NULL},
+        {"H2C://App/", "h2c://app:80", "app", 80, CONFIG_PROTOCOL_HTTP2, NULL},
+        {"h2c://[FE80::1]:9", "h2c://[fe80::1]:9", "fe80::1", 9, CONFIG_PROTOCOL_HTTP2, NULL},
+        {"unix+h2c:/run/Grpc.sock", "unix+h2c:/run/Grpc.sock", "", 0, CONFIG_PROTOCOL_HTTP2, NULL},
+        {"UNIX+H2C:/x", "unix+h2c:/x", "", 0, CONFIG_PROTOCOL_HTTP2, NULL},
+        {"tcp://db:5432", "tcp://db:5432", "db", 5432, CONFIG_PROTOCOL_TCP, NULL},
+        {"TCP://[::1]:5432", "tcp://[::1]:5432", "::1", 5432, CONFIG_PROTOCOL_TCP, NULL},
+        {"tcp://db", NULL, NULL, 0, 0, "has no port"},
+        {"tcp://db:0", NULL, NULL, 0, 0, "tcp://host:port"},
+        {"tcp://db:1/x", NULL, NULL, 0, 0, "takes bytes as they are"},
+        {"h2c://app:1/x", NULL, NULL, 0, 0, "only h2c://host:port"},
+        {"h2c://", NULL, NULL, 0, 0, "h2c://host:port"},
+        {"h2c://u:p@app", NULL, NULL, 0, 0, "h2c://host:port"},
+        {"unix+h2c:x", NULL, NULL, 0, 0, "absolute path"},
+        {"unix+tcp:/x", NULL, NULL, 0, 0, "none of http://"},
+    };
+    struct arena arena = {0};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct config_upstream upstream = {.index = 5};
+        check_why(rows[i].text, parse_upstream(&arena, slice_str(rows[i].text), &upstream), rows[i].refused);
+        CHECK_INT(upstream.index, 5);
+        if (rows[i].refused)
+            continue;
+        CHECK_SLICE(upstream.text, rows[i].canonical);
+        CHECK_SLICE(upstream.host, rows[i].host);
+        CHECK_INT(upstream.port, rows[i].port);
+        CHECK_INT(upstream.protocol, rows[i].protocol);
+        if (!rows[i].host[0])
+            CHECK_SLICE(upstream.path, rows[i].text + 9);
+    }
+    struct config_upstream cut = {0};
+    CHECK(parse_upstream(&arena, slice_make("h2c://app\0.evil", 15), &cut) != NULL);
     arena_cleanup(&arena);
 }
 
@@ -362,6 +404,7 @@ int main(void)
     RUN(test_listens);
     RUN(test_socket_path_length);
     RUN(test_upstreams);
+    RUN(test_upstream_protocols);
     RUN(test_hsts);
     RUN(test_pem);
     RUN(test_bounds_as_text);
