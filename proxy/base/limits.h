@@ -39,6 +39,12 @@ enum {
     /* Passwords */
     LIMIT_PASSWORD_COST = 16, /* of bcrypt: 2^16 rounds take some seconds, and a log-in waits for them */
 
+    /* Client certificates; chains as below */
+    LIMIT_CLIENT_LEAF_BYTES = 8 * 1024,    /* it goes on to the backend in one field, a third longer */
+    LIMIT_CLIENT_SUBJECT_BYTES = 4 * 1024, /* escaped, so up to three times the characters */
+    LIMIT_CLIENT_NAME_BYTES = 256,         /* X.520 gives a common name 64 characters */
+    LIMIT_CLIENT_CA_NAMES_BYTES = 16 * 1024, /* told to clients; beyond, none are: they would not fit a message */
+
     /* ACME and JSON */
     LIMIT_ACME_BODY_BYTES = 256 * 1024,
     LIMIT_JSON_BYTES = 64 * 1024,

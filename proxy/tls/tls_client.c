@@ -3,11 +3,11 @@
 #include "base/mem.h"
 #include "base/url.h"
 #include "tls/tls_err.h"
+#include "tls/tls_roots.h"
 #include "tls/tls_stream.h"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
@@ -21,20 +21,6 @@ struct tls_client {
     SSL_CTX *ctx;
     BIO_METHOD *bio_method;
 };
-
-static size_t tls_client_add_roots(X509_STORE *store, struct slice pem)
-{
-    size_t num = 0;
-    X509 *root;
-    BIO *bio = BIO_new_mem_buf(pem.ptr, (ossl_ssize_t)pem.len);
-    while (bio && (root = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
-        num += X509_STORE_add_cert(store, root) == 1;
-        X509_free(root);
-    }
-    BIO_free(bio);
-    ERR_clear_error(); /* the end of the text is an error there */
-    return num;
-}
 
 struct err tls_client_new(struct slice extra_roots_pem, struct tls_client **out_client, size_t *out_num_roots)
 {
@@ -50,12 +36,12 @@ struct err tls_client_new(struct slice extra_roots_pem, struct tls_client **out_
         if (SSL_CTX_load_verify_locations(client->ctx, system_roots[i], NULL) == 1)
             break;
     ERR_clear_error();
-    size_t extra = extra_roots_pem.len ? tls_client_add_roots(store, extra_roots_pem) : 0;
-    *out_num_roots = sk_X509_OBJECT_num(X509_STORE_get0_objects(store));
-    if (extra_roots_pem.len && extra == 0) {
+    struct err err = extra_roots_pem.len ? tls_roots_add(store, extra_roots_pem) : ERR_OK;
+    if (err_is(err)) {
         tls_client_free(client);
-        return err_make(ERR_INPUT, 0, "no certificate in the roots that were given");
+        return err;
     }
+    *out_num_roots = sk_X509_OBJECT_num(X509_STORE_get0_objects(store));
     *out_client = client;
     return ERR_OK;
 }

@@ -11,7 +11,7 @@
 struct tls_client;
 
 /* Loads the system's roots (without any it goes on: a private CA may be all there is) and, in addition, those in
- * extra_roots_pem, which must hold at least one certificate unless it is empty. out_num_roots counts them all. */
+ * extra_roots_pem, as tls_roots_add does, unless it is empty. out_num_roots counts them all. */
 MUST_CHECK struct err tls_client_new(struct slice extra_roots_pem, struct tls_client **out_client, size_t *out_num_roots);
 void tls_client_free(struct tls_client *client);
 

@@ -73,6 +73,7 @@ struct tls_server *tls_server_new(const struct tls_server_options *options)
     server->current = options->current;
     server->protocols = options->protocols;
     server->signer = options->signer;
+    server->client_auth = options->client_auth;
     server->serve_unknown = options->serve_unknown;
     list_init(&server->keys.recent);
     SSL_CTX_set_app_data(ctx, server);
@@ -86,6 +87,8 @@ struct tls_server *tls_server_new(const struct tls_server_options *options)
     SSL_CTX_set_num_tickets(ctx, 1);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(ctx, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    if (server->client_auth)
+        tls_client_auth_apply(server->client_auth, ctx);
     return server;
 }
 
@@ -95,6 +98,7 @@ void tls_server_free(struct tls_server *server)
         return;
     key_cache_cleanup(&server->keys);
     SSL_CTX_free(server->ctx);
+    tls_client_auth_free(server->client_auth);
     BIO_meth_free(server->bio_method);
     mem_free(server);
 }
@@ -123,4 +127,11 @@ const char *tls_server_version(const struct tls_stream *tls)
 bool tls_server_resumed(const struct tls_stream *tls)
 {
     return SSL_session_reused(tls->ssl);
+}
+
+struct tls_identity *tls_server_take_identity(struct tls_stream *tls)
+{
+    struct tls_identity *identity = tls->identity;
+    tls->identity = NULL;
+    return identity;
 }

@@ -5,6 +5,8 @@
 
 #include "base/counters.h"
 #include "tls/certset.h"
+#include "tls/tls_client_auth.h"
+#include "tls/tls_identity.h"
 #include "tls/tls_sign.h"
 
 struct tls_server;
@@ -18,6 +20,7 @@ struct tls_server_options {
     struct certset **current;    /* borrowed: where the worker keeps its certset */
     const char *const *protocols; /* ALPN, in our order of preference; literals, NULL at the end */
     struct tls_signer signer;
+    struct tls_client_auth *client_auth; /* taken over; NULL: no client is asked for a certificate */
 };
 
 struct tls_server *tls_server_new(const struct tls_server_options *options);
@@ -31,5 +34,7 @@ struct slice tls_server_name(const struct tls_stream *tls);
 /* Of an established connection: "TLSv1.3", a literal; whether a ticket resumed it. */
 const char *tls_server_version(const struct tls_stream *tls);
 bool tls_server_resumed(const struct tls_stream *tls);
+/* Of an established connection: who its client is by its certificate, the caller's from then on; NULL: it sent none. */
+struct tls_identity *tls_server_take_identity(struct tls_stream *tls);
 
 #endif

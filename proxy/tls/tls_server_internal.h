@@ -19,6 +19,7 @@ struct tls_server {
     const char *const *protocols;
     struct tls_signer signer;
     struct key_cache keys;
+    struct tls_client_auth *client_auth; /* owned; NULL: clients are not asked */
     bool serve_unknown;
 };
 

@@ -2,6 +2,7 @@
 
 #include "tls/tls_client.h"
 #include "tls/tls_err.h"
+#include "tls/tls_identity.h"
 #include "tls/tls_sign.h"
 
 #include <openssl/bio.h>
@@ -112,6 +113,8 @@ static void tls_lower_closed(struct sink *sink, struct err err)
     buf_cleanup(&tls->kept_plain);
     SSL_free(tls->ssl);
     tls->ssl = NULL;
+    tls_identity_free(tls->identity);
+    tls->identity = NULL;
     tls->base.sink->ops->closed(tls->base.sink, failure);
 }
 

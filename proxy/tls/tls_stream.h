@@ -38,7 +38,8 @@ struct tls_stream {
     bool write_ended;
     bool certificate_selected; /* server: the early callback found one (tls_select) */
     struct err failure;
-    const char *refusal; /* client, handshake failed: why the peer's certificate was refused, a literal; NULL otherwise */
+    const char *refusal; /* handshake failed: why the peer's certificate was refused, a literal; NULL otherwise */
+    struct tls_identity *identity; /* server: of the client's certificate, proven once established; NULL: none sent */
     void *job; /* of the signature that is being made elsewhere (tls_sign) */
     void (*established)(struct tls_stream *tls); /* before the first data event */
 };
