@@ -441,6 +441,15 @@ static bool control_start_ca(struct control *control)
     return true;
 }
 
+static bool control_check_workers(struct control *control)
+{
+    struct err err = worker_check(control->config);
+    if (err_is(err))
+        LOG_ERROR_EVENT(control->ring, "configuration_failed", LOG_ERR("error", err),
+                        LOG_STR("msg", "PORTICO_TLS_CLIENT_CA takes PEM certificates, each of them whole"));
+    return !err_is(err);
+}
+
 static bool control_start_keeper(struct control *control)
 {
     struct buf mistake = {0};
@@ -467,7 +476,7 @@ static void control_start(struct control *control)
         control_begin_stop(control);
         return;
     }
-    if (!control_start_store(control) || !control_start_ca(control) || !control_start_keeper(control)) {
+    if (!control_check_workers(control) || !control_start_store(control) || !control_start_ca(control) || !control_start_keeper(control)) {
         control->exit_code = 78;
         control_begin_stop(control);
     }

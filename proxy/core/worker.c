@@ -200,6 +200,26 @@ static void worker_main(void *arg)
         uv_sleep(1); /* control empties it */
 }
 
+/* NULL where clients are not asked. */
+static struct err worker_client_auth(const struct config *config, struct tls_client_auth **out_auth)
+{
+    *out_auth = NULL;
+    if (config->tls.client_auth == CONFIG_CLIENT_AUTH_OFF)
+        return ERR_OK;
+    bool required = config->tls.client_auth == CONFIG_CLIENT_AUTH_REQUIRE;
+    return tls_client_auth_new(config->tls.client_ca.text,
+                               required ? TLS_CLIENT_AUTH_REQUIRE : TLS_CLIENT_AUTH_OPTIONAL, out_auth);
+}
+
+struct err worker_check(const struct config *config)
+{
+    struct tls_client_auth *auth;
+    struct err err = worker_client_auth(config, &auth);
+    if (!err_is(err))
+        tls_client_auth_free(auth);
+    return err;
+}
+
 struct worker *worker_new(const struct worker_options *options)
 {
     struct worker *worker = MEM_NEW(struct worker);
@@ -228,6 +248,8 @@ struct worker *worker_new(const struct worker_options *options)
         .current = &worker->exchange.certset,
         .protocols = worker_protocols,
         .signer = {.pool = options->sign_pool, .port = worker->port}};
+    if (err_is(worker_client_auth(config, &tls.client_auth)))
+        abort(); /* worker_check would have said so */
     worker->conns = (struct conn_env){.exchange = &worker->exchange,
                                       .tls = tls_server_new(&tls),
                                       .credit = options->credit,

@@ -29,6 +29,9 @@ struct worker_options {
 
 struct worker;
 
+/* Whether workers can be made for it: TLS_CLIENT_CA only shows itself here. */
+MUST_CHECK struct err worker_check(const struct config *config);
+/* Of a config that worker_check has found to be in order. */
 struct worker *worker_new(const struct worker_options *options);
 /* Before worker_start: a bound socket, which is the worker's from then on, even where this fails. */
 MUST_CHECK struct err worker_listen(struct worker *worker, int fd, bool unix_socket, bool secure);

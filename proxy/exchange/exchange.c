@@ -200,11 +200,23 @@ static void exchange_start_front(struct exchange *x)
     x->front->ops->read_start(x->front);
 }
 
+static struct cert_fields exchange_cert_fields(const struct tls_identity *identity)
+{
+    if (!identity)
+        return (struct cert_fields){.verified = false};
+    return (struct cert_fields){.verified = true,
+                                .subject = identity->subject,
+                                .fingerprint = identity->fingerprint,
+                                .client_cert = identity->client_cert};
+}
+
 static void exchange_begin_upstream(struct exchange *x)
 {
+    struct cert_fields cert = exchange_cert_fields(x->client->identity);
     struct hop_client client = {.peer = x->client->peer,
                                 .scheme = slice_str(x->client->secure ? "https" : "http"),
-                                .port_text = x->client->port_text};
+                                .port_text = x->client->port_text,
+                                .cert = x->config->tls.client_auth == CONFIG_CLIENT_AUTH_OFF ? NULL : &cert};
     struct fields *fields = arena_calloc(&x->arena, 1, sizeof *fields);
     exchange_dropped(x, hop_request_fields(x->head, &client, &x->arena, fields));
     struct upstream_request request = {x->head, fields};

@@ -16,6 +16,7 @@
 #include "exchange/front.h"
 #include "net/net_loop.h"
 #include "tls/certset.h"
+#include "tls/tls_identity.h"
 
 struct exchange;
 struct pool;
@@ -43,6 +44,7 @@ struct exchange_client {
     struct slice server_name; /* SNI, normalised; empty: none */
     const char *tls_version;  /* "TLSv1.3"; NULL without TLS */
     bool tls_resumed;
+    const struct tls_identity *identity; /* by its certificate; NULL: it sent none, or TLS_CLIENT_AUTH is off */
 };
 
 /* How it stands, for the front. */

@@ -21,6 +21,7 @@ struct conn {
     bool tls_opened;
     char peer[48], port[6];
     char *server_name; /* owned; NULL: none */
+    struct tls_identity *identity; /* owned; NULL: none */
 };
 
 static struct conn *conn_of(struct sink *sink)
@@ -39,12 +40,13 @@ static void conn_closed(struct conn *conn, struct err err)
     if (handshake_failed) {
         counters_add(env->exchange->counters, COUNTER_HANDSHAKES_FAILED, 1);
         LOG_DEBUG_EVENT(env->exchange->log, "handshake_failed", LOG_STR("client", conn->peer), LOG_ERR("error", err),
-                        LOG_STR("reason", tls_err_reason(err)));
+                        LOG_STR("reason", conn->tls.refusal ? conn->tls.refusal : tls_err_reason(err)));
     }
     list_remove(&conn->node);
     env->num_conns--;
     conn_credit_release(env->credit);
     mem_free(conn->server_name);
+    tls_identity_free(conn->identity);
     mem_free(conn);
     if (env->num_conns == 0 && env->emptied)
         env->emptied(env);
@@ -86,6 +88,7 @@ static void conn_established(struct tls_stream *tls)
     tick_stop(&conn->handshake);
     conn->client.tls_version = tls_server_version(tls);
     conn->client.tls_resumed = tls_server_resumed(tls);
+    conn->client.identity = conn->identity = tls_server_take_identity(tls);
     counters_add(counters, conn->client.tls_resumed ? COUNTER_HANDSHAKES_RESUMED : COUNTER_HANDSHAKES_FULL, 1);
     if (tls_select_normalise(tls_server_name(tls), text, &name)) {
         conn->server_name = mem_dup(name.ptr, name.len);

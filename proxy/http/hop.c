@@ -136,8 +136,10 @@ struct h1_framing hop_response_framing(const struct head *head, unsigned client_
 
 enum verdict { PASS, DROP, DROP_COUNTED };
 
-static enum verdict request_field(const struct head *head, const struct field *field, bool trusted, bool nominates)
+static enum verdict request_field(const struct head *head, const struct field *field, const struct hop_client *client,
+                                  bool nominates)
 {
+    bool trusted = client->trusted;
     if ((rules[field->id] & BY_HOP) || field->id == FIELD_HOST)
         return DROP;
     if (field->id == FIELD_X_REAL_IP || field->id == FIELD_X_FORWARDED_FOR) /* written anew */
@@ -145,6 +147,8 @@ static enum verdict request_field(const struct head *head, const struct field *f
     if (field->id == FIELD_EXPECT)
         return head->expect_continue ? PASS : DROP;
     if (field->id == FIELD_PROXY || field_is_ambiguous(field) || (!trusted && field_is_forwarding(field)))
+        return DROP_COUNTED;
+    if ((client->cert || !trusted) && cert_fields_has(field))
         return DROP_COUNTED;
     return nominates && field_is_nominated(head, field) ? DROP : PASS;
 }
@@ -197,7 +201,7 @@ unsigned hop_request_fields(const struct head *head, const struct hop_client *cl
     bool nominates = head_nominates(head);
     FIELDS_EACH(&head->fields, field)
     {
-        enum verdict verdict = request_field(head, field, client->trusted, nominates);
+        enum verdict verdict = request_field(head, field, client, nominates);
         if (verdict == PASS)
             fields_put(out, arena, *field);
         num_dropped += verdict == DROP_COUNTED;
@@ -205,6 +209,8 @@ unsigned hop_request_fields(const struct head *head, const struct hop_client *cl
     if (head_has_token(head, FIELD_TE, SLICE_LIT("trailers")))
         fields_put(out, arena, (struct field){SLICE_LIT("TE"), SLICE_LIT("trailers"), FIELD_TE});
     put_forwarding(out, head, client, arena);
+    if (client->cert)
+        cert_fields_put(client->cert, out, arena);
     return num_dropped;
 }
 
@@ -237,7 +243,8 @@ unsigned hop_response_fields(const struct head *head, struct arena *arena, struc
 
 bool hop_may_trail(const struct field *field)
 {
-    return !(rules[field->id] & NO_TRAILER) && !field_is_forwarding(field) && !field_is_ambiguous(field);
+    return !(rules[field->id] & NO_TRAILER) && !field_is_forwarding(field) && !field_is_ambiguous(field) &&
+           !cert_fields_has(field);
 }
 
 unsigned hop_write_trailers(struct buf *out, const struct fields *trailers)

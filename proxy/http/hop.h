@@ -5,6 +5,7 @@
 #ifndef HTTP_HOP_H
 #define HTTP_HOP_H
 
+#include "http/cert_fields.h"
 #include "http/h1_writer.h"
 
 /* The connection that the request came by. Borrowed for the call. */
@@ -14,6 +15,7 @@ struct hop_client {
     struct slice scheme;    /* "https" or "http" */
     struct slice port_text; /* the public port that it came to */
     bool trusted; /* the peer is in TRUSTED_PROXIES: what it says of X-Forwarded-* and Forwarded is believed */
+    const struct cert_fields *cert; /* of TLS_CLIENT_AUTH; NULL: clients are not asked */
 };
 
 /* The framing of a request that is forwarded with the body it came with. */
@@ -25,8 +27,9 @@ struct h1_framing hop_response_framing(const struct head *head, unsigned client_
 /* Appends to `out` (in the arena) the fields of the request that goes upstream, in whatever protocol. Dropped: hop-by-hop
  * fields and those that Connection names (which cannot strip Host, Content-Length, X-Forwarded-*), Host, which travels as
  * head->authority, Proxy, HTTP2-Settings, TE other than trailers, names with `_`, and of a client that is not trusted
- * X-Forwarded-*, Forwarded and X-Real-IP. Then set: X-Forwarded-For/-Proto/-Host/-Port, X-Real-IP. Returns how many fields were
- * dropped without a hop-by-hop reason (`_`, Proxy, untrusted forwarding fields): for the counter FIELDS_DROPPED. */
+ * X-Forwarded-*, Forwarded, X-Real-IP and the names of cert_fields, which go in any case where clients are asked. Then
+ * set: X-Forwarded-For/-Proto/-Host/-Port, X-Real-IP, cert_fields. Returns how many fields were dropped without a
+ * hop-by-hop reason (`_`, Proxy, untrusted forwarding fields): for the counter FIELDS_DROPPED. */
 unsigned hop_request_fields(const struct head *head, const struct hop_client *client, struct arena *arena,
                             struct fields *out);
 
