@@ -436,8 +436,9 @@ static bool control_start_ca(struct control *control)
     }
     if (num_roots == 0)
         LOG_WARN_EVENT(control->ring, "no_roots",
-                       LOG_STR("msg", "no trusted root certificates are installed, so no CA can be verified: install the "
-                                      "package ca-certificates, or set PORTICO_ACME_CA_FILE"));
+                       LOG_STR("msg",
+                               "no trusted root certificates are installed, so no CA can be verified: install the "
+                               "package ca-certificates, or set PORTICO_ACME_CA_FILE"));
     return true;
 }
 
@@ -476,7 +477,8 @@ static void control_start(struct control *control)
         control_begin_stop(control);
         return;
     }
-    if (!control_check_workers(control) || !control_start_store(control) || !control_start_ca(control) || !control_start_keeper(control)) {
+    if (!control_check_workers(control) || !control_start_store(control) || !control_start_ca(control) ||
+        !control_start_keeper(control)) {
         control->exit_code = 78;
         control_begin_stop(control);
     }
