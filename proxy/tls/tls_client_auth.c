@@ -12,6 +12,7 @@
 #include <openssl/nid.h>
 #include <openssl/obj.h>
 #include <openssl/pool.h>
+#include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -23,6 +24,7 @@ enum { MIN_RSA_BITS = 2048 };
 struct tls_client_auth {
     X509_STORE *store;
     enum tls_client_auth_mode mode;
+    uint8_t digest[SHA256_DIGEST_LENGTH];
 };
 
 /* What a client proves its key with: nothing with SHA-1, which BoringSSL would take by default. */
@@ -140,6 +142,21 @@ static enum ssl_verify_result_t client_auth_verify(SSL *ssl, uint8_t *out_alert)
 
 /* ---- setting up ---- */
 
+static void client_auth_hash(struct tls_client_auth *auth, struct slice roots_pem)
+{
+    SHA256_CTX hash;
+    uint8_t mode = (uint8_t)auth->mode;
+    SHA256_Init(&hash);
+    SHA256_Update(&hash, &mode, sizeof mode);
+    SHA256_Update(&hash, roots_pem.ptr, roots_pem.len);
+    SHA256_Final(auth->digest, &hash);
+}
+
+struct slice tls_client_auth_digest(const struct tls_client_auth *auth)
+{
+    return auth ? slice_make(auth->digest, sizeof auth->digest) : SLICE_NONE;
+}
+
 struct err tls_client_auth_new(struct slice roots_pem, enum tls_client_auth_mode mode,
                                struct tls_client_auth **out_auth)
 {
@@ -159,6 +176,7 @@ struct err tls_client_auth_new(struct slice roots_pem, enum tls_client_auth_mode
     struct tls_client_auth *auth = MEM_NEW(struct tls_client_auth);
     auth->store = store;
     auth->mode = mode;
+    client_auth_hash(auth, roots_pem);
     *out_auth = auth;
     return ERR_OK;
 }

@@ -28,6 +28,10 @@ MUST_CHECK struct err tls_client_auth_new(struct slice roots_pem, enum tls_clien
                                           struct tls_client_auth **out_auth);
 void tls_client_auth_free(struct tls_client_auth *auth);
 
+/* Differs with the mode and the roots, for the partition of sessions: the second lock behind the first, that there are no
+ * tickets. NULL gives the empty slice. */
+struct slice tls_client_auth_digest(const struct tls_client_auth *auth);
+
 /* Sets up the SSL_CTX of a tls_server, which owns `auth` and is its app data. After a handshake the stream's `identity`
  * is there if there was a certificate; after one that failed for it, `refusal` says why. */
 void tls_client_auth_apply(const struct tls_client_auth *auth, SSL_CTX *ctx);

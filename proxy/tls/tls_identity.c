@@ -128,7 +128,7 @@ struct err tls_identity_new(X509 *leaf, struct slice der, struct tls_identity **
 
 static void text_free(struct slice text)
 {
-    mem_free((char *)(uintptr_t)text.ptr);
+    mem_free((char *)text.ptr);
 }
 
 void tls_identity_free(struct tls_identity *identity)

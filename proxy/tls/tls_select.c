@@ -36,15 +36,21 @@ static const struct certset_name *tls_select_find(const struct tls_server *serve
     return found;
 }
 
-/* Sessions belong to one name: a ticket of one never resumes another (HARDENING T5). */
-static bool tls_select_partition(SSL *ssl, const char *sni)
+/* Sessions belong to one name, and to those who were asked for the same certificates: a ticket of one never resumes
+ * another (HARDENING T5, T8). */
+static bool tls_select_partition(const struct tls_server *server, SSL *ssl, const char *sni)
 {
     uint8_t hash[SHA256_DIGEST_LENGTH];
+    SHA256_CTX state;
+    struct slice asked = tls_client_auth_digest(server->client_auth);
     char text[SNI_BYTES];
     struct slice name = SLICE_NONE;
     if (!sni || !tls_select_normalise(slice_str(sni), text, &name))
         name = SLICE_NONE;
-    SHA256((const uint8_t *)(name.ptr ? name.ptr : ""), name.len, hash);
+    SHA256_Init(&state);
+    SHA256_Update(&state, name.ptr ? name.ptr : "", name.len + 1); /* with its NUL, which no name holds */
+    SHA256_Update(&state, asked.ptr ? asked.ptr : "", asked.len);
+    SHA256_Final(hash, &state);
     return SSL_set_session_id_context(ssl, hash, sizeof hash) == 1;
 }
 
@@ -61,7 +67,7 @@ enum ssl_select_cert_result_t tls_select_certificate(const SSL_CLIENT_HELLO *hel
     bool offload = found->cert->key_is_rsa && server->signer.pool;
     if (key && offload)
         tls_sign_use(tls_stream_of_ssl(ssl), &server->signer, key);
-    if (!key || !tls_select_partition(ssl, sni) ||
+    if (!key || !tls_select_partition(server, ssl, sni) ||
         SSL_set_chain_and_key(ssl, found->cert->chain, found->cert->num_chain, offload ? NULL : key,
                               offload ? &tls_sign_method : NULL) != 1)
         return ssl_select_cert_error;

@@ -307,19 +307,20 @@ static void t8_a_chain_is_as_long_as_its_limit_at_most(void)
 }
 
 /* A certificate is public; what counts is its key. */
-static EVP_PKEY *thief_of(const SSL *ssl)
-{
-    return ((const struct client_cert *)SSL_get_ex_data(ssl, 0))->key;
-}
+struct impostor {
+    struct link link;
+    EVP_PKEY *key; /* signs whatever the certificate says */
+};
 
 static enum ssl_private_key_result_t thief_sign(SSL *ssl, uint8_t *out, size_t *out_len, size_t max_out,
                                                 uint16_t algorithm, const uint8_t *in, size_t in_len)
 {
+    const struct impostor *impostor = container_of((struct link *)SSL_get_app_data(ssl), struct impostor, link);
     EVP_MD_CTX ctx;
     EVP_MD_CTX_init(&ctx);
     *out_len = max_out;
     CHECK_INT(algorithm, SSL_SIGN_ECDSA_SECP256R1_SHA256);
-    bool done = EVP_DigestSignInit(&ctx, NULL, EVP_sha256(), NULL, thief_of(ssl)) == 1 &&
+    bool done = EVP_DigestSignInit(&ctx, NULL, EVP_sha256(), NULL, impostor->key) == 1 &&
                 EVP_DigestSign(&ctx, out, out_len, in, in_len) == 1;
     EVP_MD_CTX_cleanup(&ctx);
     return done ? ssl_private_key_success : ssl_private_key_failure;
@@ -333,20 +334,20 @@ static void t8_a_certificate_without_its_key_identifies_nobody(void)
     struct client_cert *const keys[] = {&victim, &thief};
     for (size_t i = 0; i < 2 * NUM_VERSIONS; i++) {
         struct world world;
-        struct link link;
+        struct impostor impostor = {.key = keys[i % 2]->key};
+        struct link *link = &impostor.link;
         int alert = NO_ALERT;
         world_init_asking(&world, &root, TLS_CLIENT_AUTH_REQUIRE);
         SSL_CTX_set_app_data(world.client_ctx, &alert);
         SSL_CTX_set_info_callback(world.client_ctx, note_alert);
-        link_open(&link, &world, "a.test", NULL, 0);
-        CHECK(SSL_set_max_proto_version(link.ssl, versions[i / 2]));
-        CHECK(SSL_use_certificate(link.ssl, victim.x509) == 1);
-        SSL_set_private_key_method(link.ssl, &method);
-        SSL_set_ex_data(link.ssl, 0, keys[i % 2]);
-        world_run(&world, &link, NULL);
-        CHECK_INT(link.established, i % 2 == 0);
+        link_open(link, &world, "a.test", NULL, 0);
+        CHECK(SSL_set_max_proto_version(link->ssl, versions[i / 2]));
+        CHECK(SSL_use_certificate(link->ssl, victim.x509) == 1);
+        SSL_set_private_key_method(link->ssl, &method);
+        world_run(&world, link, NULL);
+        CHECK_INT(link->established, i % 2 == 0);
         CHECK_INT(alert, i % 2 ? SSL_AD_DECRYPT_ERROR : NO_ALERT);
-        link_end(&link);
+        link_end(link);
         world_cleanup(&world);
     }
     client_cert_cleanup(&thief);
@@ -400,6 +401,38 @@ static void a_ticket_from_before_proves_nothing(void)
         world_cleanup(&world);
     }
     client_cert_cleanup(&root);
+}
+
+/* The second lock: even with tickets, none would be taken where others are asked, or other roots believed. */
+static void sessions_are_partitioned_by_who_is_asked(void)
+{
+    struct client_cert roots[] = {client_cert_root("a"), client_cert_root("b")};
+    uint8_t contexts[5][SSL_MAX_SID_CTX_LENGTH];
+    for (size_t i = 0; i < 5; i++) {
+        struct world world;
+        struct link link;
+        world_init(&world, false);
+        world_name(&world, "a.test");
+        if (i)
+            world_ask(&world, &roots[i / 3], i % 2 ? TLS_CLIENT_AUTH_OPTIONAL : TLS_CLIENT_AUTH_REQUIRE);
+        struct client_cert leaf = client_cert_by(&roots[i / 3], "leaf");
+        struct sent sent = only(&leaf);
+        link_open(&link, &world, "a.test", NULL, 0);
+        client_use(link.ssl, &sent);
+        world_run(&world, &link, NULL);
+        unsigned len = 0;
+        CHECK(link.established);
+        const uint8_t *context = SSL_SESSION_get0_id_context(SSL_get_session(link.tls.ssl), &len);
+        CHECK_INT(len, sizeof contexts[i]);
+        memcpy(contexts[i], context, len);
+        for (size_t before = 0; before < i; before++)
+            CHECK(memcmp(contexts[before], contexts[i], len) != 0);
+        client_cert_cleanup(&leaf);
+        link_end(&link);
+        world_cleanup(&world);
+    }
+    client_cert_cleanup(&roots[0]);
+    client_cert_cleanup(&roots[1]);
 }
 
 /* ---- what is told ---- */
@@ -581,6 +614,7 @@ int main(void)
     RUN(t8_a_certificate_without_its_key_identifies_nobody);
     RUN(nobody_gets_a_ticket_where_clients_are_asked);
     RUN(a_ticket_from_before_proves_nothing);
+    RUN(sessions_are_partitioned_by_who_is_asked);
     RUN(the_identity_is_the_leafs);
     RUN(t8_odd_bytes_in_a_subject_are_escaped);
     RUN(t8_a_subject_is_told_whole_or_its_client_refused);
