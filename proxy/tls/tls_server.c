@@ -42,8 +42,8 @@ static bool alpn_offers(const uint8_t *offer, size_t len, struct slice protocol)
     return false;
 }
 
-static int tls_select_protocol(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *offer, unsigned offer_len,
-                               void *arg)
+static int tls_select_protocol(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *offer,
+                               unsigned offer_len, void *arg)
 {
     const struct tls_server *server = arg;
     (void)ssl;
@@ -123,4 +123,18 @@ const char *tls_server_version(const struct tls_stream *tls)
 bool tls_server_resumed(const struct tls_stream *tls)
 {
     return SSL_session_reused(tls->ssl);
+}
+
+const char *tls_server_cipher(const struct tls_stream *tls)
+{
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(tls->ssl);
+    return cipher ? SSL_CIPHER_standard_name(cipher) : NULL;
+}
+
+struct slice tls_server_alpn(const struct tls_stream *tls)
+{
+    const uint8_t *name;
+    unsigned len;
+    SSL_get0_alpn_selected(tls->ssl, &name, &len);
+    return slice_make(name, len);
 }

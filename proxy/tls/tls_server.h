@@ -13,9 +13,9 @@ struct tls_stream;
 enum tls_policy { TLS_POLICY_INTERMEDIATE, TLS_POLICY_MODERN };
 
 struct tls_server_options {
-    enum tls_policy policy;      /* Mozilla's: TLS 1.2 and 1.3, or 1.3 alone */
-    bool serve_unknown;          /* unknown or absent SNI gets the default certificate instead of unrecognized_name */
-    struct certset **current;    /* borrowed: where the worker keeps its certset */
+    enum tls_policy policy;       /* Mozilla's: TLS 1.2 and 1.3, or 1.3 alone */
+    bool serve_unknown;           /* unknown or absent SNI gets the default certificate instead of unrecognized_name */
+    struct certset **current;     /* borrowed: where the worker keeps its certset */
     const char *const *protocols; /* ALPN, in our order of preference; literals, NULL at the end */
     struct tls_signer signer;
 };
@@ -31,5 +31,8 @@ struct slice tls_server_name(const struct tls_stream *tls);
 /* Of an established connection: "TLSv1.3", a literal; whether a ticket resumed it. */
 const char *tls_server_version(const struct tls_stream *tls);
 bool tls_server_resumed(const struct tls_stream *tls);
+/* Of an established connection: the suite by its name in the RFCs, a literal; what ALPN agreed on, empty for nothing. */
+const char *tls_server_cipher(const struct tls_stream *tls);
+struct slice tls_server_alpn(const struct tls_stream *tls);
 
 #endif

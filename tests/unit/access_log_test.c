@@ -33,6 +33,7 @@ static void world_init(struct world *world, const char *format)
     struct exchange *x = &world->x;
     x->env = &world->env;
     x->client = &world->client;
+    x->identity = (struct identity){.client_ip = world->client.peer, .secure = true};
     x->config = world->config;
     x->started_wall_ms = 1795472193123; /* 2026-11-23T22:16:33.123Z */
     x->started_ms = net_loop_now_ms(world->env.loop) - 250;
@@ -81,7 +82,7 @@ static void json_has_what_happened_and_no_query(void)
     world_init(&world, "PORTICO_ACCESS_LOG=json");
     CHECK_STR(written(&world),
               "{\"ts\":\"2026-11-23T22:16:33.123Z\",\"event\":\"access\",\"client\":\"2001:db8::1\",\"method\":\"GET\","
-              "\"host\":\"a.test\",\"path\":\"/p\\\"ath\",\"protocol\":\"HTTP/1.1\",\"status\":200,\"duration_ms\":250,"
+              "\"host\":\"a.test\",\"path\":\"/p\\\"ath\",\"protocol\":\"HTTP/1.1\",\"scheme\":\"https\",\"status\":200,\"duration_ms\":250,"
               "\"bytes_in\":5,\"bytes_out\":13,\"tls\":\"TLSv1.3\",\"tls_resumed\":false}\n");
     world.x.aborted = true;
     world.x.failure = "the client went away";
