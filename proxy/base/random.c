@@ -31,10 +31,12 @@ void random_take(struct random_batch *batch, void *out, size_t len)
 void random_hex(struct random_batch *batch, char *out, size_t num_bytes)
 {
     static const char digits[] = "0123456789abcdef";
+    uint8_t bytes[RANDOM_HEX_BYTES];
+    if (num_bytes > sizeof bytes)
+        abort();
+    random_take(batch, bytes, num_bytes);
     for (size_t i = 0; i < num_bytes; i++) {
-        uint8_t byte;
-        random_take(batch, &byte, 1);
-        out[2 * i] = digits[byte >> 4];
-        out[2 * i + 1] = digits[byte & 15];
+        out[2 * i] = digits[bytes[i] >> 4];
+        out[2 * i + 1] = digits[bytes[i] & 15];
     }
 }

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { RANDOM_BATCH_BYTES = 1024 };
+enum { RANDOM_BATCH_BYTES = 1024, RANDOM_HEX_BYTES = 64 };
 
 /* A zeroed one is ready. */
 struct random_batch {
@@ -17,7 +17,7 @@ struct random_batch {
 
 /* Fills out; len at most RANDOM_BATCH_BYTES. No byte is given out twice. Aborts where the kernel has no entropy source. */
 void random_take(struct random_batch *batch, void *out, size_t len);
-/* 2 * num_bytes digits in lower case of fresh bytes, without a NUL. */
+/* 2 * num_bytes digits in lower case of fresh bytes, without a NUL; num_bytes at most RANDOM_HEX_BYTES. */
 void random_hex(struct random_batch *batch, char *out, size_t num_bytes);
 
 #endif

@@ -11,10 +11,18 @@ static void access_put(struct json_writer *w, const char *key, struct slice valu
         json_put_string(w, key, slice_first(value, LIMIT_LOG_STRING_BYTES));
 }
 
-/* The query may carry secrets: it is not logged. */
+/* The query may carry secrets, and so may a fragment: neither is logged. */
+static struct slice access_bare_url(struct slice url)
+{
+    struct slice bare = slice_split(&url, '?');
+    return slice_split(&bare, '#');
+}
+
+/* A target that was refused is as it came: an absolute one may have userinfo. */
 static struct slice access_path(struct slice target)
 {
-    return slice_split(&target, '?');
+    bool origin_form = target.len && (target.ptr[0] == '/' || slice_eq(target, SLICE_LIT("*")));
+    return origin_form ? access_bare_url(target) : SLICE_NONE;
 }
 
 static const char *access_protocol(const struct head *head)
@@ -25,8 +33,7 @@ static const char *access_protocol(const struct head *head)
 /* Without query and fragment; nothing of a URL with userinfo, which no browser sends: an @ in or before its host. */
 static struct slice access_referer(const struct head *head)
 {
-    struct slice rest = access_path(head_get(head, FIELD_REFERER)), url = slice_split(&rest, '#');
-    rest = url;
+    struct slice url = access_bare_url(head_get(head, FIELD_REFERER)), rest = url;
     for (unsigned i = 0; i < 3 && rest.len; i++) { /* "https:", "", "host" */
         struct slice part = slice_split(&rest, '/');
         if (part.len && memchr(part.ptr, '@', part.len))

@@ -6,7 +6,7 @@
  *   client          who it was, behind trusted proxies
  *   peer            who connected, where that is somebody else
  *   user            that BASIC_AUTH knew
- *   method, host, path (never the query), protocol ("HTTP/1.1", "HTTP/2.0")
+ *   method, host, path (never the query; none of a refused target that is not a path), protocol ("HTTP/1.1", "HTTP/2.0")
  *   scheme          of the client's own connection: "https" or "http"
  *   status          499: the client left before an answer
  *   duration_ms     from the request's first byte to the end of the answer

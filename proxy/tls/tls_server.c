@@ -42,8 +42,8 @@ static bool alpn_offers(const uint8_t *offer, size_t len, struct slice protocol)
     return false;
 }
 
-static int tls_select_protocol(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *offer,
-                               unsigned offer_len, void *arg)
+static int tls_select_protocol(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *offer, unsigned offer_len,
+                               void *arg)
 {
     const struct tls_server *server = arg;
     (void)ssl;

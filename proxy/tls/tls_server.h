@@ -13,9 +13,9 @@ struct tls_stream;
 enum tls_policy { TLS_POLICY_INTERMEDIATE, TLS_POLICY_MODERN };
 
 struct tls_server_options {
-    enum tls_policy policy;       /* Mozilla's: TLS 1.2 and 1.3, or 1.3 alone */
-    bool serve_unknown;           /* unknown or absent SNI gets the default certificate instead of unrecognized_name */
-    struct certset **current;     /* borrowed: where the worker keeps its certset */
+    enum tls_policy policy;      /* Mozilla's: TLS 1.2 and 1.3, or 1.3 alone */
+    bool serve_unknown;          /* unknown or absent SNI gets the default certificate instead of unrecognized_name */
+    struct certset **current;    /* borrowed: where the worker keeps its certset */
     const char *const *protocols; /* ALPN, in our order of preference; literals, NULL at the end */
     struct tls_signer signer;
 };

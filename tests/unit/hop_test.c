@@ -114,11 +114,19 @@ static void response_fields_one_by_one(void)
 
 static void trailers(void)
 {
-    static const char *bad[] = {
-        "Content-Length", "transfer-encoding", "Host", "Cookie",   "Set-Cookie",    "Connection",    "Authorization",
-        "Content-Type",   "Trailer",           "TE",   "Upgrade",  "Proxy",         "Cache-Control", "Expect",
-        "X-Real-IP",      "Forwarded",         "Vary", "Location", "X-Forwarded-X", "X_Y",           "Content-Range",
-        "Max-Forwards"};
+    static const char *bad[] = {"Content-Length", "transfer-encoding",
+                                "Host",           "Cookie",
+                                "Set-Cookie",     "Connection",
+                                "Authorization",  "Content-Type",
+                                "Trailer",        "TE",
+                                "Upgrade",        "Proxy",
+                                "Cache-Control",  "Expect",
+                                "X-Real-IP",      "Forwarded",
+                                "Vary",           "Location",
+                                "X-Forwarded-X",  "X_Y",
+                                "Content-Range",  "Max-Forwards",
+                                "X-Request-ID",   "traceparent",
+                                "tracestate"};
     static const char *good[] = {"grpc-status", "Server-Timing", "Digest", "ETag", "X-Sum"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct field field = {slice_str(bad[i]), SLICE_NONE, field_lookup(slice_str(bad[i]))};
