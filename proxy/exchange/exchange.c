@@ -439,7 +439,7 @@ void exchange_head(struct exchange *x, struct head *head)
         head->body == BODY_NONE || (head->body == BODY_LENGTH && head->length == 0) ? REQUEST_WHOLE : REQUEST_BODY;
     x->continue_due = head->expect_continue && x->request != REQUEST_WHOLE;
     exchange_count(x, COUNTER_REQUESTS);
-    struct route route = route_request(x->config, x->env->certset, x->client, head, &x->arena);
+    struct route route = route_request(x->config, x->env->certset, x->client, head, x->identity.secure, &x->arena);
     switch (route.kind) {
     case ROUTE_PROXY:
         x->group = route.group;

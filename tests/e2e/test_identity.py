@@ -161,6 +161,17 @@ def test_the_scheme_is_the_clients_own(off, x):
     assert (line["scheme"], seen.all("X-Forwarded-Proto"), seen.all("X-Forwarded-Port")) == ("http", ["http"], ["80"])
 
 
+def test_a_proxy_that_ended_tls_is_not_sent_back_to_https(x):
+    seen, response, line = x.ask(("X-Forwarded-Proto", "https"), plain=True)
+    assert seen.all("X-Forwarded-Proto") == ["https"] and seen.all("X-Forwarded-Port") == ["443"]
+    assert line["scheme"] == "https" and "tls" not in line
+    for fields in ([("X-Forwarded-Proto", "http")], []):
+        with x.portico.plain(source=TRUSTED) as client:
+            assert client.get("a.test", "/", fields=fields).status == 308
+    with x.portico.plain(source=UNTRUSTED) as client:
+        assert client.get("a.test", "/", fields=[("X-Forwarded-Proto", "https")]).status == 308
+
+
 def test_two_porticos_in_a_row(launch, backends):
     """The outer one knows its client by the connection, the inner one by the outer one's word."""
     backend = backends()
