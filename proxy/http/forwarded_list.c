@@ -7,29 +7,23 @@ struct forwarded_list forwarded_list_of(const struct fields *fields, enum field_
     return (struct forwarded_list){.fields = fields, .id = id, .num_left = fields->num};
 }
 
-/* Where the quoted string begins that ends in s.ptr[close]; s.len where it has no beginning. */
+/* Where the quoted string begins that ends in s.ptr[close]; s.len where it has no beginning. A quote behind a backslash
+ * is inside: the one that opens stands behind `=`. */
 static size_t quoted_begin(struct slice s, size_t close)
 {
-    for (size_t i = close; i-- > 0;) {
-        size_t backslashes = 0;
-        if (s.ptr[i] != '"')
-            continue;
-        while (backslashes < i && s.ptr[i - 1 - backslashes] == '\\')
-            backslashes++;
-        if (backslashes % 2 == 0)
+    for (size_t i = close; i-- > 0;)
+        if (s.ptr[i] == '"' && (i == 0 || s.ptr[i - 1] != '\\'))
             return i;
-        i -= backslashes; /* each byte is looked at once */
-    }
     return s.len;
 }
 
 /* How many bytes of s are to the left of its last element. */
-static size_t last_element_begin(struct slice s, bool quoted)
+static size_t last_element_begin(struct slice s)
 {
     size_t i = s.len;
     while (i > 0 && s.ptr[i - 1] != ',') {
         i--;
-        if (!quoted || s.ptr[i] != '"')
+        if (s.ptr[i] != '"')
             continue;
         i = quoted_begin(s, i);
         if (i == s.len)
@@ -42,7 +36,7 @@ bool forwarded_list_next(struct forwarded_list *list, struct slice *out_element)
 {
     for (;;) {
         while (list->rest.len) {
-            size_t begin = last_element_begin(list->rest, list->id == FIELD_FORWARDED);
+            size_t begin = last_element_begin(list->rest);
             struct slice element = slice_trim(slice_skip(list->rest, begin));
             list->rest.len = begin ? begin - 1 : 0;
             *out_element = element;

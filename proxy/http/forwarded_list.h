@@ -14,8 +14,9 @@ struct forwarded_list {
 };
 
 struct forwarded_list forwarded_list_of(const struct fields *fields, enum field_id id);
-/* The next element to the left that is not empty, trimmed; false at the end. In Forwarded a comma within a quoted string
- * separates nothing; where quotes do not match, all the rest of the field is one element, which does not parse. */
+/* The next element to the left that is not empty, trimmed; false at the end. A comma within a quoted string separates
+ * nothing (lists of addresses have none: there a quote is unreadable anyhow); where quotes do not match, all the rest of
+ * the field is one element, which does not parse. Linear in the field's bytes. */
 bool forwarded_list_next(struct forwarded_list *list, struct slice *out_element);
 
 struct forwarded_element {

@@ -165,6 +165,8 @@ static void forwarded_from_the_right(void)
         {"10.0.0.1", "Forwarded: for=\", for=192.0.2.1", "192.0.2.1"},     /* a quote that a client left open */
         {"10.0.0.1", "Forwarded: for=6.6.6.6;x=\", for=10.0.0.3", "10.0.0.3"},
         {"10.0.0.1", "Forwarded: x=\"\\\", for=6.6.6.6;y=\\\"\", for=10.0.0.3", "10.0.0.3"},
+        {"10.0.0.1", "Forwarded: for=192.0.2.1;x=\"a\\\", for=6.6.6.6;y=\\\"\", for=10.0.0.3", "192.0.2.1"},
+        {"10.0.0.1", "Forwarded: for=6.6.6.6, for=192.0.2.1;x=\"a\\\\\", for=10.0.0.3", "192.0.2.1"},
         {"10.0.0.1", "Forwarded: for=\"192.0.2.\\1\"", "10.0.0.1"},
         {"10.0.0.1", "Forwarded: for=192.0.2.1;for=192.0.2.2", "10.0.0.1"},
         {"10.0.0.1", "Forwarded: for=192.0.2.1:80", "192.0.2.1"}, /* wants quotes by the RFC, often has none */
