@@ -27,6 +27,14 @@ bool ip_parse(struct slice text, struct ip *out_ip)
     return true;
 }
 
+const char *ip_text(const struct ip *ip, char out[IP_TEXT_BYTES])
+{
+    bool v4 = ip_is_v4(ip);
+    const char *text =
+        inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? ip->bytes + sizeof mapped_prefix : ip->bytes, out, IP_TEXT_BYTES);
+    return text ? text : "";
+}
+
 /* Whether all bits from `bits` on are zero. */
 static bool ip_ends_in_zeros(const struct ip *ip, unsigned bits)
 {

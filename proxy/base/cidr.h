@@ -24,6 +24,9 @@ struct cidr_list {
 
 /* A numeric address without brackets, port or zone; false for anything else. A mapped one is the IPv4 address. */
 bool ip_parse(struct slice text, struct ip *out_ip);
+enum { IP_TEXT_BYTES = 46 };
+/* The canonical text (RFC 5952; IPv4 dotted), without brackets; returns out. */
+const char *ip_text(const struct ip *ip, char out[IP_TEXT_BYTES]);
 /* "10.0.0.0/8", "2001:db8::/32", or an address alone. False where a bit behind the prefix is set, too: it was meant
  * otherwise. */
 bool cidr_parse(struct slice text, struct cidr *out_cidr);

@@ -16,6 +16,8 @@ enum {
     LIMIT_CHUNK_EXTENSIONS_BYTES = 4096, /* of a message: ignored, so a cheap flood otherwise */
     LIMIT_TRAILER_BYTES = 8 * 1024,
     LIMIT_ERROR_PAGE_BYTES = 64 * 1024, /* of ERROR_PAGE: it is held in memory and sent for every failure */
+    LIMIT_FORWARDED_HOPS = 32, /* proxies in a row that are asked who the client is; real chains have two or three */
+    LIMIT_REQUEST_ID_BYTES = 128,
     LIMIT_LOCAL_BODY_BYTES = 64 * 1024, /* request body drained behind an early answer; retained for a retry */
 
     /* Flow */

@@ -120,13 +120,15 @@ static void exchange_count_status(struct exchange *x, unsigned status)
 static struct fields exchange_response_fields(struct exchange *x, const struct head *head)
 {
     struct fields fields = {0};
-    struct slice hsts = x->client->secure && head->status >= 200 ? x->config->tls.hsts : SLICE_NONE;
+    struct slice hsts = x->identity.secure && head->status >= 200 ? x->config->tls.hsts : SLICE_NONE;
     exchange_dropped(x, hop_response_fields(head, &x->arena, &fields));
     if (hsts.len) {
         fields_remove(&fields, FIELD_STRICT_TRANSPORT_SECURITY);
         fields_put(&fields, &x->arena,
                    (struct field){SLICE_LIT("Strict-Transport-Security"), hsts, FIELD_STRICT_TRANSPORT_SECURITY});
     }
+    if (head->status >= 200)
+        identity_response_fields(x, &x->arena, &fields);
     return fields;
 }
 
@@ -200,25 +202,10 @@ static void exchange_start_front(struct exchange *x)
     x->front->ops->read_start(x->front);
 }
 
-static struct cert_fields exchange_cert_fields(const struct tls_identity *identity)
-{
-    if (!identity)
-        return (struct cert_fields){.verified = false};
-    return (struct cert_fields){.verified = true,
-                                .subject = identity->subject,
-                                .fingerprint = identity->fingerprint,
-                                .client_cert = identity->client_cert};
-}
-
 static void exchange_begin_upstream(struct exchange *x)
 {
-    struct cert_fields cert = exchange_cert_fields(x->client->identity);
-    struct hop_client client = {.peer = x->client->peer,
-                                .scheme = slice_str(x->client->secure ? "https" : "http"),
-                                .port_text = x->client->port_text,
-                                .cert = x->config->tls.client_auth == CONFIG_CLIENT_AUTH_OFF ? NULL : &cert};
     struct fields *fields = arena_calloc(&x->arena, 1, sizeof *fields);
-    exchange_dropped(x, hop_request_fields(x->head, &client, &x->arena, fields));
+    exchange_dropped(x, identity_request_fields(x, &x->arena, fields));
     struct upstream_request request = {x->head, fields};
     x->upstream->ops->begin(x->upstream, &x->user, &x->arena, &request);
 }
@@ -240,6 +227,8 @@ static void exchange_connected(struct exchange *x, struct upstream *upstream)
     x->waiting = false;
     x->upstream = upstream;
     x->backend_text = upstream->backend_text;
+    x->upstream_reused = upstream->reused;
+    x->connected_ms = net_loop_now_ms(x->env->loop);
     exchange_begin_upstream(x);
     bool room = upstream->ops->body(upstream, buf_slice(&x->held));
     if (x->request == REQUEST_WHOLE)
@@ -268,6 +257,8 @@ static void exchange_acquired(struct pool_wait *wait, struct upstream *upstream,
 
 static void exchange_connect(struct exchange *x, bool fresh_only)
 {
+    x->asked_ms = net_loop_now_ms(x->env->loop);
+    x->connected_ms = x->head_ms = 0;
     struct upstream *upstream = pool_acquire(&x->wait, x->config, x->group, fresh_only);
     if (upstream) {
         exchange_connected(x, upstream);
@@ -325,6 +316,7 @@ static void exchange_answer_head(struct http_user *user, struct head *head)
     }
     bool tunnel = head->status == 101;
     x->answer = tunnel ? ANSWER_TUNNEL : ANSWER_BODY;
+    x->head_ms = net_loop_now_ms(x->env->loop);
     exchange_count_status(x, head->status);
     buf_cleanup(&x->held);
     if (tunnel)
@@ -410,6 +402,7 @@ struct exchange *exchange_new(struct exchange_env *env, const struct exchange_cl
     x->held_whole = true;
     x->started_ms = net_loop_now_ms(env->loop);
     x->started_wall_ms = env->clock->wall_ms(env->clock);
+    identity_begin(x);
     pool_wait_init(&x->wait, env->pool, exchange_acquired);
     tick_init(&x->timeout, exchange_timed_out);
     return x;
@@ -420,7 +413,7 @@ static void exchange_answer_challenge(struct exchange *x, struct slice key_autho
     struct slice token = slice_split(&key_authorization, '.');
     exchange_count(x, COUNTER_CHALLENGES_ANSWERED);
     LOG_INFO_EVENT(x->env->log, "challenge_answered", LOG_SLICE("name", x->head->host),
-                   LOG_SLICE("client", x->client->peer));
+                   LOG_SLICE("client", x->identity.client_ip));
     if (x->env->challenge_answered)
         x->env->challenge_answered(x->env, token);
 }
@@ -441,11 +434,12 @@ void exchange_head(struct exchange *x, struct head *head)
 {
     x->head = head;
     exchange_name_host(x);
+    identity_read(x);
     x->request =
         head->body == BODY_NONE || (head->body == BODY_LENGTH && head->length == 0) ? REQUEST_WHOLE : REQUEST_BODY;
     x->continue_due = head->expect_continue && x->request != REQUEST_WHOLE;
     exchange_count(x, COUNTER_REQUESTS);
-    struct route route = route_request(x->config, x->env->certset, x->client, head, &x->arena);
+    struct route route = route_request(x->config, x->env->certset, x->client, head, x->identity.secure, &x->arena);
     switch (route.kind) {
     case ROUTE_PROXY:
         x->group = route.group;

@@ -9,9 +9,11 @@
 #ifndef EXCHANGE_EXCHANGE_H
 #define EXCHANGE_EXCHANGE_H
 
+#include "base/cidr.h"
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "config/config.h"
 #include "exchange/front.h"
 #include "net/net_loop.h"
@@ -28,6 +30,7 @@ struct exchange_env {
     struct counters *counters;
     struct log_ring *log;
     const struct clock *clock;
+    struct random_batch random;  /* of identifiers; zeroed is ready */
     const struct config *config; /* current; an exchange holds the one it started with */
     struct certset *certset;     /* current; never held */
     bool draining;
@@ -39,10 +42,15 @@ struct exchange_env {
 struct exchange_client {
     struct slice peer; /* address in text */
     uint16_t peer_port;
+    struct ip peer_ip;        /* the same, to be compared; of a unix socket 127.0.0.1 */
+    bool peer_is_local;       /* a unix socket's: "unix" */
+    bool trusted;             /* the peer is in TRUSTED_PROXIES */
     bool secure;              /* over TLS */
     struct slice port_text;   /* public: of X-Forwarded-Port */
     struct slice server_name; /* SNI, normalised; empty: none */
     const char *tls_version;  /* "TLSv1.3"; NULL without TLS */
+    const char *tls_cipher;   /* RFC's name; NULL without TLS */
+    struct slice alpn;        /* the protocol that was agreed on; empty: none */
     bool tls_resumed;
     const struct tls_identity *identity; /* by its certificate; NULL: it sent none, or TLS_CLIENT_AUTH is off */
 };

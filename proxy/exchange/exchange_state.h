@@ -6,6 +6,7 @@
 #define EXCHANGE_EXCHANGE_STATE_H
 
 #include "exchange/exchange.h"
+#include "exchange/identity.h"
 #include "upstream/pool.h"
 
 enum exchange_request { REQUEST_HEAD, REQUEST_BODY, REQUEST_WHOLE };
@@ -19,6 +20,7 @@ struct exchange {
     struct arena arena;
     struct head *head; /* the request's; in the arena */
     const struct config_group *group;
+    struct identity identity;
     enum exchange_request request;
     enum exchange_answer answer;
     struct http_user user;     /* gets the upstream's events */
@@ -30,6 +32,7 @@ struct exchange {
     bool front_stopped; /* the front reads no more for now */
     bool continue_due;  /* Expect: 100-continue, neither 100 nor a byte of the body has come */
     bool aborted;
+    bool upstream_reused; /* the connection of the last attempt */
     bool tunnel_client_ended, tunnel_backend_ended;
     uint32_t num_retries;
     struct tick timeout;
@@ -38,6 +41,7 @@ struct exchange {
     int64_t started_wall_ms;
     uint64_t started_ms;
     uint64_t request_bytes, answer_bytes;
+    uint64_t asked_ms, connected_ms, head_ms; /* of the last attempt; 0: it did not come to that */
     uint16_t status;
     struct slice backend_text; /* borrowed from the pool */
     const char *failure;       /* literal */

@@ -78,21 +78,28 @@ static struct route route_to_https(const struct config *config, const struct hea
                                                port, (int)target.len, target.ptr)};
 }
 
+/* Not where clients must show certificates: no proxy's word stands in for them. */
+static bool route_proxy_ended_tls(const struct config *config, const struct config_site *site, bool secure)
+{
+    return secure && config->tls.client_auth == CONFIG_CLIENT_AUTH_OFF && !site->group->tcp;
+}
+
 static struct route route_plain(const struct config *config, const struct certset *set, const struct head *head,
-                                struct slice host, struct arena *arena)
+                                struct slice host, bool secure, struct arena *arena)
 {
     if (config->listen.http_mode == CONFIG_HTTP_OFF)
         return route_refuse(404, "plain HTTP is off but for challenges");
     const struct config_site *site = route_find_site(config, set, host);
     if (!site)
         return route_refuse(421, "the name is not served here");
-    if (config->listen.http_mode == CONFIG_HTTP_SERVE || site->kind == CONFIG_SITE_REDIRECT)
+    if (config->listen.http_mode == CONFIG_HTTP_SERVE || site->kind == CONFIG_SITE_REDIRECT ||
+        route_proxy_ended_tls(config, site, secure))
         return route_site(site, head, arena);
     return route_to_https(config, head, host, arena);
 }
 
 struct route route_request(const struct config *config, const struct certset *set, const struct exchange_client *client,
-                           const struct head *head, struct arena *arena)
+                           const struct head *head, bool secure, struct arena *arena)
 {
     struct slice host = head->host;
     struct route route;
@@ -101,7 +108,7 @@ struct route route_request(const struct config *config, const struct certset *se
     if (route_challenge(config, set, head, host, arena, &route))
         return route;
     if (!client->secure)
-        return route_plain(config, set, head, host, arena);
+        return route_plain(config, set, head, host, secure, arena);
     const struct config_site *site = route_find_site(config, set, host);
     if (!site || !route_connection_serves(set, client, host))
         return route_refuse(421, "the name is not served on this connection");

@@ -20,8 +20,9 @@ struct route {
 };
 
 /* HTTP-01 of managed names before anything else (RFC 8555 §8.3, ACME-75); then, on TLS, only names that this connection's
- * certificate serves (RFC 9110 §7.4: 421); on plain HTTP as HTTP_MODE says. */
+ * certificate serves (RFC 9110 §7.4: 421); on plain HTTP as HTTP_MODE says. secure: the client's own connection is TLS
+ * (identity.h); where a trusted proxy ended it and asks us in plain HTTP, a redirect to https would go on for ever. */
 struct route route_request(const struct config *config, const struct certset *set, const struct exchange_client *client,
-                           const struct head *head, struct arena *arena);
+                           const struct head *head, bool secure, struct arena *arena);
 
 #endif

@@ -1,5 +1,6 @@
 #include "front/conn.h"
 
+#include "exchange/identity.h"
 #include "net/address.h"
 #include "tls/tls_err.h"
 #include "tls/tls_select.h"
@@ -19,7 +20,7 @@ struct conn {
     bool secure;
     bool fronted; /* h1 has the events */
     bool tls_opened;
-    char peer[48], port[6];
+    char peer[ADDRESS_TEXT_BYTES], port[6];
     char *server_name; /* owned; NULL: none */
     struct tls_identity *identity; /* owned; NULL: none */
 };
@@ -87,8 +88,10 @@ static void conn_established(struct tls_stream *tls)
     struct slice name;
     tick_stop(&conn->handshake);
     conn->client.tls_version = tls_server_version(tls);
+    conn->client.tls_cipher = tls_server_cipher(tls);
     conn->client.tls_resumed = tls_server_resumed(tls);
     conn->client.identity = conn->identity = tls_server_take_identity(tls);
+    conn->client.alpn = tls_server_alpn(tls);
     counters_add(counters, conn->client.tls_resumed ? COUNTER_HANDSHAKES_RESUMED : COUNTER_HANDSHAKES_FULL, 1);
     if (tls_select_normalise(tls_server_name(tls), text, &name)) {
         conn->server_name = mem_dup(name.ptr, name.len);
@@ -142,20 +145,23 @@ static const struct sink_ops conn_sink_ops = {
     .closed = conn_sink_closed,
 };
 
+static void conn_set_peer(struct conn *conn, const struct address *address)
+{
+    address_ip_text(address, conn->peer);
+    conn->client.peer = slice_str(conn->peer);
+    conn->client.peer_port = address_port(address);
+    identity_set_peer(&conn->client, address, &conn->env->exchange->config->identity.trusted_proxies);
+}
+
 static void conn_describe_client(struct conn *conn)
 {
-    struct address address;
-    char text[ADDRESS_TEXT_BYTES];
+    struct address peer;
     const struct config *config = conn->env->exchange->config;
     conn->client.secure = conn->secure;
     snprintf(conn->port, sizeof conn->port, "%u", conn->secure ? config->listen.https_public_port : 80u);
     conn->client.port_text = slice_str(conn->port);
-    if (address_of_peer(tcp_stream_fd(&conn->tcp), &address)) {
-        address_ip_text(&address, text);
-        memcpy(conn->peer, text, strnlen(text, sizeof conn->peer - 1));
-        conn->client.peer_port = address_port(&address);
-    }
-    conn->client.peer = slice_str(conn->peer);
+    if (address_of_peer(tcp_stream_fd(&conn->tcp), &peer))
+        conn_set_peer(conn, &peer);
 }
 
 void conn_open(struct conn_env *env, int fd, bool unix_socket, bool secure)

@@ -49,6 +49,7 @@ static const uint8_t slots[256] = {
     [SLOT(25, 's', 't', 'y')] = FIELD_STRICT_TRANSPORT_SECURITY,
     [SLOT(2, 't', 't', 'e')] = FIELD_TE,
     [SLOT(11, 't', 'n', 't')] = FIELD_TRACEPARENT,
+    [SLOT(10, 't', 't', 'e')] = FIELD_TRACESTATE,
     [SLOT(7, 't', 'e', 'r')] = FIELD_TRAILER,
     [SLOT(17, 't', 'n', 'g')] = FIELD_TRANSFER_ENCODING,
     [SLOT(7, 'u', 'd', 'e')] = FIELD_UPGRADE,

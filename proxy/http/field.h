@@ -52,6 +52,7 @@
     X(STRICT_TRANSPORT_SECURITY, "strict-transport-security") \
     X(TE, "te")                                               \
     X(TRACEPARENT, "traceparent")                             \
+    X(TRACESTATE, "tracestate")                               \
     X(TRAILER, "trailer")                                     \
     X(TRANSFER_ENCODING, "transfer-encoding")                 \
     X(UPGRADE, "upgrade")                                     \

@@ -51,6 +51,9 @@ static const uint8_t rules[NUM_FIELD_IDS] = {
     [FIELD_CONTENT_TYPE] = NO_TRAILER,
     [FIELD_CONTENT_RANGE] = NO_TRAILER,
     [FIELD_STRICT_TRANSPORT_SECURITY] = NO_TRAILER,
+    [FIELD_X_REQUEST_ID] = NO_TRAILER,
+    [FIELD_TRACEPARENT] = NO_TRAILER,
+    [FIELD_TRACESTATE] = NO_TRAILER,
     [FIELD_SEC_WEBSOCKET_KEY] = NO_TRAILER,
     [FIELD_SEC_WEBSOCKET_ACCEPT] = NO_TRAILER,
 };
@@ -136,62 +139,26 @@ struct h1_framing hop_response_framing(const struct head *head, unsigned client_
 
 enum verdict { PASS, DROP, DROP_COUNTED };
 
+void hop_drop_forwarding(struct hop_client *client)
+{
+    for (size_t id = 0; id < NUM_FIELD_IDS; id++)
+        client->drops[id] = client->drops[id] || (rules[id] & FORWARDING);
+}
+
 static enum verdict request_field(const struct head *head, const struct field *field, const struct hop_client *client,
                                   bool nominates)
 {
-    bool trusted = client->trusted;
     if ((rules[field->id] & BY_HOP) || field->id == FIELD_HOST)
         return DROP;
-    if (field->id == FIELD_X_REAL_IP || field->id == FIELD_X_FORWARDED_FOR) /* written anew */
-        return trusted ? DROP : DROP_COUNTED;
     if (field->id == FIELD_EXPECT)
         return head->expect_continue ? PASS : DROP;
-    if (field->id == FIELD_PROXY || field_is_ambiguous(field) || (!trusted && field_is_forwarding(field)))
+    if (field->id == FIELD_PROXY || field_is_ambiguous(field) || (!client->trusted && field_is_forwarding(field)))
         return DROP_COUNTED;
-    if ((client->cert || !trusted) && cert_fields_has(field))
+    if ((client->cert || !client->trusted) && cert_fields_has(field))
         return DROP_COUNTED;
+    if (client->drops[field->id])
+        return DROP;
     return nominates && field_is_nominated(head, field) ? DROP : PASS;
-}
-
-/* What a trusted peer said, then the peer itself (one list, in order). */
-static struct slice forwarded_for(const struct head *head, const struct hop_client *client, struct arena *arena)
-{
-    struct slice list = client->peer;
-    struct buf text = {0};
-    if (!client->trusted)
-        return list;
-    FIELDS_EACH(&head->fields, field)
-    {
-        if (field->id != FIELD_X_FORWARDED_FOR || field->value.len == 0)
-            continue;
-        buf_append_slice(&text, field->value);
-        buf_append_slice(&text, SLICE_LIT(", "));
-    }
-    buf_append_slice(&text, client->peer);
-    list = arena_copy(arena, buf_slice(&text));
-    buf_cleanup(&text);
-    return list;
-}
-
-static bool forwarding_is_given(const struct head *head, const struct hop_client *client, enum field_id id)
-{
-    return client->trusted && fields_find(&head->fields, id);
-}
-
-static void put_forwarding(struct fields *out, const struct head *head, const struct hop_client *client,
-                           struct arena *arena)
-{
-    struct slice real_ip = client->real_ip.len ? client->real_ip : client->peer;
-    fields_put(out, arena,
-               (struct field){SLICE_LIT("X-Forwarded-For"), forwarded_for(head, client, arena), FIELD_X_FORWARDED_FOR});
-    if (!forwarding_is_given(head, client, FIELD_X_FORWARDED_PROTO))
-        fields_put(out, arena, (struct field){SLICE_LIT("X-Forwarded-Proto"), client->scheme, FIELD_X_FORWARDED_PROTO});
-    if (!forwarding_is_given(head, client, FIELD_X_FORWARDED_HOST))
-        fields_put(out, arena, (struct field){SLICE_LIT("X-Forwarded-Host"), head->authority, FIELD_X_FORWARDED_HOST});
-    if (!forwarding_is_given(head, client, FIELD_X_FORWARDED_PORT))
-        fields_put(out, arena,
-                   (struct field){SLICE_LIT("X-Forwarded-Port"), client->port_text, FIELD_X_FORWARDED_PORT});
-    fields_put(out, arena, (struct field){SLICE_LIT("X-Real-IP"), real_ip, FIELD_X_REAL_IP});
 }
 
 unsigned hop_request_fields(const struct head *head, const struct hop_client *client, struct arena *arena,
@@ -208,7 +175,6 @@ unsigned hop_request_fields(const struct head *head, const struct hop_client *cl
     }
     if (head_has_token(head, FIELD_TE, SLICE_LIT("trailers")))
         fields_put(out, arena, (struct field){SLICE_LIT("TE"), SLICE_LIT("trailers"), FIELD_TE});
-    put_forwarding(out, head, client, arena);
     if (client->cert)
         cert_fields_put(client->cert, out, arena);
     return num_dropped;

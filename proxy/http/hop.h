@@ -8,15 +8,15 @@
 #include "http/cert_fields.h"
 #include "http/h1_writer.h"
 
-/* The connection that the request came by. Borrowed for the call. */
+/* Which fields of a request may pass, beyond the rules that hold for all of them. */
 struct hop_client {
-    struct slice peer;      /* address in text, IPv6 without brackets; appended to X-Forwarded-For */
-    struct slice real_ip;   /* who the client is after TRUSTED_PROXIES; empty: the peer */
-    struct slice scheme;    /* "https" or "http" */
-    struct slice port_text; /* the public port that it came to */
-    bool trusted; /* the peer is in TRUSTED_PROXIES: what it says of X-Forwarded-* and Forwarded is believed */
-    const struct cert_fields *cert; /* of TLS_CLIENT_AUTH; NULL: clients are not asked */
+    bool trusted;              /* the peer is in TRUSTED_PROXIES: what it says of who the client is may pass */
+    bool drops[NUM_FIELD_IDS]; /* not wanted, or written anew by the caller */
+    const struct cert_fields *cert; /* of TLS_CLIENT_AUTH, told behind the others; NULL: clients are not asked */
 };
+
+/* Drops the fields that http/forwarded writes. */
+void hop_drop_forwarding(struct hop_client *client);
 
 /* The framing of a request that is forwarded with the body it came with. */
 struct h1_framing hop_request_framing(const struct head *head);
@@ -24,12 +24,12 @@ struct h1_framing hop_request_framing(const struct head *head);
  * close for HTTP/1.0; Connection by keep_alive. A 101 that grants the upgrade says so. */
 struct h1_framing hop_response_framing(const struct head *head, unsigned client_version, bool keep_alive);
 
-/* Appends to `out` (in the arena) the fields of the request that goes upstream, in whatever protocol. Dropped: hop-by-hop
+/* Appends to `out` (in the arena) the fields of the request that go upstream, in whatever protocol. Dropped: hop-by-hop
  * fields and those that Connection names (which cannot strip Host, Content-Length, X-Forwarded-*), Host, which travels as
- * head->authority, Proxy, HTTP2-Settings, TE other than trailers, names with `_`, and of a client that is not trusted
- * X-Forwarded-*, Forwarded, X-Real-IP and the names of cert_fields, which go in any case where clients are asked. Then
- * set: X-Forwarded-For/-Proto/-Host/-Port, X-Real-IP, cert_fields. Returns how many fields were dropped without a
- * hop-by-hop reason (`_`, Proxy, untrusted forwarding fields): for the counter FIELDS_DROPPED. */
+ * head->authority, Proxy, HTTP2-Settings, TE other than trailers, names with `_`, client->drops, and of a client that is not
+ * trusted all X-Forwarded-*, Forwarded, X-Real-IP and the names of cert_fields, which go in any case where clients are
+ * asked. Then set: cert_fields. Returns how many fields were dropped without a hop-by-hop reason (`_`, Proxy, untrusted
+ * forwarding fields): for the counter FIELDS_DROPPED. */
 unsigned hop_request_fields(const struct head *head, const struct hop_client *client, struct arena *arena,
                             struct fields *out);
 

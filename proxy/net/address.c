@@ -66,6 +66,28 @@ bool address_of_socket(int fd, struct address *out_address)
     return true;
 }
 
+bool address_ip(const struct address *address, struct ip *out_ip)
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    if (address->at.any.sa_family == AF_INET6) {
+        memcpy(out_ip->bytes, &address->at.v6.sin6_addr, 16);
+        return true;
+    }
+    memcpy(out_ip->bytes, mapped, sizeof mapped);
+    memcpy(out_ip->bytes + sizeof mapped, &address->at.v4.sin_addr, 4);
+    return address->at.any.sa_family == AF_INET;
+}
+
+struct address address_of_ip(const struct ip *ip, uint16_t port)
+{
+    struct address address = {.len = sizeof address.at.v6};
+    address.at.v6.sin6_family = AF_INET6;
+    memcpy(&address.at.v6.sin6_addr, ip->bytes, 16);
+    address_unmap(&address);
+    address_set_port(&address, port);
+    return address;
+}
+
 uint16_t address_port(const struct address *address)
 {
     if (address->at.any.sa_family == AF_INET)

@@ -2,6 +2,7 @@
 #ifndef NET_ADDRESS_H
 #define NET_ADDRESS_H
 
+#include "base/cidr.h"
 #include "base/err.h"
 #include "base/slice.h"
 
@@ -26,6 +27,9 @@ bool address_of_path(struct slice path, struct address *out_address);
 /* The peer's and our own end of a connected socket; v4-mapped addresses are unmapped. */
 bool address_of_peer(int fd, struct address *out_address);
 bool address_of_socket(int fd, struct address *out_address);
+/* The address without its port, to be compared; false for a unix socket. And back. */
+bool address_ip(const struct address *address, struct ip *out_ip);
+struct address address_of_ip(const struct ip *ip, uint16_t port);
 /* 0 for a unix socket. */
 uint16_t address_port(const struct address *address);
 void address_set_port(struct address *address, uint16_t port);

@@ -135,3 +135,17 @@ struct tls_identity *tls_server_take_identity(struct tls_stream *tls)
     tls->identity = NULL;
     return identity;
 }
+
+const char *tls_server_cipher(const struct tls_stream *tls)
+{
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(tls->ssl);
+    return cipher ? SSL_CIPHER_standard_name(cipher) : NULL;
+}
+
+struct slice tls_server_alpn(const struct tls_stream *tls)
+{
+    const uint8_t *name;
+    unsigned len;
+    SSL_get0_alpn_selected(tls->ssl, &name, &len);
+    return slice_make(name, len);
+}

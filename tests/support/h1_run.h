@@ -3,6 +3,7 @@
 #ifndef SUPPORT_H1_RUN_H
 #define SUPPORT_H1_RUN_H
 
+#include "http/forwarded.h"
 #include "http/h1_reader.h"
 #include "http/hop.h"
 
@@ -87,13 +88,28 @@ static inline void h1_run_flush(struct h1_run *run)
     run->message.len = run->body.len = 0;
 }
 
+/* As an exchange does it with FORWARDED=x, where no other proxy is trusted than the peer. */
+static inline void h1_run_request_fields(struct h1_run *run, const struct head *head, struct fields *out)
+{
+    struct hop_client client = {.trusted = run->trusted};
+    struct forwarded_peer peer = {.text = SLICE_LIT("192.0.2.7"),
+                                  .trusted = run->trusted,
+                                  .proto = SLICE_LIT("https"),
+                                  .authority = head->authority,
+                                  .port_text = SLICE_LIT("443")};
+    struct cidr_list trusted = {0};
+    struct forwarded said;
+    if (!ip_parse(peer.text, &peer.ip))
+        abort();
+    hop_drop_forwarding(&client);
+    forwarded_read(&said, &head->fields, &peer, &trusted, false, &run->arena);
+    run->num_dropped += hop_request_fields(head, &client, &run->arena, out);
+    forwarded_put_x(&said, &head->fields, &peer, &run->arena, out);
+}
+
 static inline void h1_run_head(struct h1_run *run)
 {
     struct head *head = run->reader.head;
-    const struct hop_client client = {.peer = SLICE_LIT("192.0.2.7"),
-                                      .scheme = SLICE_LIT("https"),
-                                      .port_text = SLICE_LIT("443"),
-                                      .trusted = run->trusted};
     if (run->kind == H1_REQUEST) {
         if (head->authority.len == 0) { /* HTTP/1.0: the front would name it */
             struct err err = head_set_authority(head, &run->arena, SLICE_LIT("default.example"));
@@ -103,7 +119,7 @@ static inline void h1_run_head(struct h1_run *run)
         struct h1_framing framing = hop_request_framing(head);
         run->chunked = framing.body == BODY_CHUNKED;
         struct fields fields = {0};
-        run->num_dropped += hop_request_fields(head, &client, &run->arena, &fields);
+        h1_run_request_fields(run, head, &fields);
         h1_write_request_fields(&run->message, head, &fields, &framing);
         return;
     }

@@ -150,6 +150,7 @@ static inline const struct config *world_config_with(const char *more)
                                  "PORTICO_UPSTREAM=http://127.0.0.1:1",
                                  "PORTICO_ACCESS_LOG=off",
                                  "PORTICO_UPSTREAM_WAIT=0s",
+                                 "PORTICO_REQUEST_ID=off", /* the bytes are to be the same each time */
                                  "PORTICO_UPSTREAM_IDLE_TIMEOUT=10m", /* real time is not to decide anything */
                                  "PORTICO_CLIENT_HEADER_TIMEOUT=10m",
                                  more,

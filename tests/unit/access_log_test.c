@@ -29,10 +29,12 @@ static void world_init(struct world *world, const char *format)
     uv_loop_init(&world->uv);
     world->log = log_new(world->pipe[1], LOG_FORMAT_JSON, LOG_LEVEL_INFO);
     world->env = (struct exchange_env){.loop = net_loop_new(&world->uv), .log = log_ring_new(world->log, "test")};
-    world->client = (struct exchange_client){.peer = SLICE_LIT("2001:db8::1"), .secure = true, .tls_version = "TLSv1.3"};
+    world->client =
+        (struct exchange_client){.peer = SLICE_LIT("2001:db8::1"), .secure = true, .tls_version = "TLSv1.3"};
     struct exchange *x = &world->x;
     x->env = &world->env;
     x->client = &world->client;
+    x->identity = (struct identity){.client_ip = world->client.peer, .secure = true};
     x->config = world->config;
     x->started_wall_ms = 1795472193123; /* 2026-11-23T22:16:33.123Z */
     x->started_ms = net_loop_now_ms(world->env.loop) - 250;
@@ -81,18 +83,80 @@ static void json_has_what_happened_and_no_query(void)
     world_init(&world, "PORTICO_ACCESS_LOG=json");
     CHECK_STR(written(&world),
               "{\"ts\":\"2026-11-23T22:16:33.123Z\",\"event\":\"access\",\"client\":\"2001:db8::1\",\"method\":\"GET\","
-              "\"host\":\"a.test\",\"path\":\"/p\\\"ath\",\"protocol\":\"HTTP/1.1\",\"status\":200,\"duration_ms\":250,"
+              "\"host\":\"a.test\",\"path\":\"/p\\\"ath\",\"protocol\":\"HTTP/"
+              "1.1\",\"scheme\":\"https\",\"status\":200,\"duration_ms\":250,"
               "\"bytes_in\":5,\"bytes_out\":13,\"tls\":\"TLSv1.3\",\"tls_resumed\":false}\n");
     world.x.aborted = true;
     world.x.failure = "the client went away";
     world.x.num_retries = 1;
     world.x.backend_text = SLICE_LIT("http://app:80");
     const char *line = written(&world);
-    CHECK(strstr(line, "\"upstream\":\"http://app:80\",\"retries\":1,\"aborted\":true,\"failure\":\"the client went away\"}"));
+    CHECK(strstr(
+        line, "\"upstream\":\"http://app:80\",\"retries\":1,\"aborted\":true,\"failure\":\"the client went away\"}"));
     world.x.head = NULL; /* a request that was none */
     world.x.status = 400;
     CHECK(strstr(written(&world), "\"status\":400"));
     world_cleanup(&world);
+}
+
+static void json_has_who_and_how(void)
+{
+    struct world world;
+    world_init(&world, "PORTICO_ACCESS_LOG=json");
+    world.client.tls_cipher = "TLS_AES_128_GCM_SHA256";
+    world.client.alpn = SLICE_LIT("http/1.1");
+    world.x.identity = (struct identity){.client_ip = SLICE_LIT("192.0.2.1"),
+                                         .user = SLICE_LIT("alice"),
+                                         .request_id = SLICE_LIT("id-1"),
+                                         .trace_id = SLICE_LIT("4bf92f3577b34da6a3ce929d0e0e4736"),
+                                         .forwarded = {.num_hops = 1}};
+    world.x.asked_ms = 100;
+    world.x.connected_ms = 107;
+    world.x.head_ms = 130;
+    world.x.backend_text = SLICE_LIT("http://app:80");
+    const char *line = written(&world);
+    CHECK(strstr(line, "\"client\":\"192.0.2.1\",\"peer\":\"2001:db8::1\",\"user\":\"alice\",\"method\""));
+    CHECK(strstr(line, "\"scheme\":\"http\""));
+    CHECK(strstr(line, "\"tls_cipher\":\"TLS_AES_128_GCM_SHA256\",\"tls_resumed\":false,\"alpn\":\"http/1.1\""));
+    CHECK(strstr(line, "\"upstream\":\"http://app:80\",\"connect_ms\":7,\"upstream_ms\":23,\"request_id\":\"id-1\","
+                       "\"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\"}"));
+    world.x.upstream_reused = true;
+    world.x.head_ms = 0; /* it never answered */
+    CHECK(strstr(written(&world), "\"upstream\":\"http://app:80\",\"upstream_reused\":true,\"request_id\""));
+    world_cleanup(&world);
+}
+
+static void urls_are_bared(void)
+{
+    static const char *const referers[][2] = {
+        {"https://r.test/p?token=1", "https://r.test/p"},
+        {"https://r.test/p#token", "https://r.test/p"},
+        {"https://r.test/@alice/p", "https://r.test/@alice/p"},
+        {"https://u:p@r.test/", "-"},
+        {"https:/\\/u:p@r.test/", "-"},
+        {"u:p@r.test/a//b", "-"},
+        {"//u@r.test", "-"},
+    };
+    static const char *const targets[][2] = {
+        {"/p?q", "/p"}, {"/p#f?q", "/p"}, {"*", "*"}, {"https://u:p@a.test/", "-"}, {"", "-"}, {"/u:p@x", "/u:p@x"}};
+    for (size_t i = 0; i < sizeof referers / sizeof referers[0]; i++) {
+        struct world world;
+        char want[64];
+        world_init(&world, "PORTICO_ACCESS_LOG=combined");
+        add(&world, FIELD_REFERER, "Referer", referers[i][0]);
+        snprintf(want, sizeof want, " 13 \"%s\" \"-\"\n", referers[i][1]);
+        CHECK(strstr(written(&world), want));
+        world_cleanup(&world);
+    }
+    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+        struct world world;
+        char want[64];
+        world_init(&world, "PORTICO_ACCESS_LOG=common");
+        world.x.head->target = slice_str(targets[i][0]);
+        snprintf(want, sizeof want, "\"GET %s HTTP/1.1\"", targets[i][1]);
+        CHECK(strstr(written(&world), want));
+        world_cleanup(&world);
+    }
 }
 
 static void strings_are_cut_and_escaped(void)
@@ -117,6 +181,9 @@ static void ncsa_forms_are_one_line_each(void)
     struct world world;
     world_init(&world, "PORTICO_ACCESS_LOG=common");
     CHECK_STR(written(&world), "2001:db8::1 - - [23/Nov/2026:22:16:33 +0000] \"GET /p\\\"ath HTTP/1.1\" 200 13\n");
+    world.x.identity.client_ip = SLICE_LIT("192.0.2.1");
+    world.x.identity.user = SLICE_LIT("alice");
+    CHECK(strstr(written(&world), "192.0.2.1 - alice [23/Nov"));
     world_cleanup(&world);
     world_init(&world, "PORTICO_ACCESS_LOG=combined");
     add(&world, FIELD_REFERER, "Referer", "https://r.test/x?token=1");
@@ -136,6 +203,8 @@ static void ncsa_forms_are_one_line_each(void)
 int main(void)
 {
     RUN(json_has_what_happened_and_no_query);
+    RUN(json_has_who_and_how);
+    RUN(urls_are_bared);
     RUN(strings_are_cut_and_escaped);
     RUN(ncsa_forms_are_one_line_each);
     return checks_done();

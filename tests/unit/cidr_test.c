@@ -47,10 +47,26 @@ static void lists_hold_what_any_of_them_holds(void)
     CHECK(!cidr_list_has(&list, &ip));
 }
 
+static void addresses_have_one_text(void)
+{
+    static const char *const pairs[][2] = {{"10.1.2.3", "10.1.2.3"},
+                                           {"::ffff:10.1.2.3", "10.1.2.3"},
+                                           {"2001:DB8:0:0::1", "2001:db8::1"},
+                                           {"::", "::"},
+                                           {"ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe"}};
+    char text[IP_TEXT_BYTES];
+    struct ip ip;
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        CHECK(ip_parse(slice_str(pairs[i][0]), &ip));
+        CHECK_STR(ip_text(&ip, text), pairs[i][1]);
+    }
+}
+
 int main(void)
 {
     RUN(ranges_hold_what_they_say);
     RUN(anything_else_is_refused);
     RUN(lists_hold_what_any_of_them_holds);
+    RUN(addresses_have_one_text);
     return checks_done();
 }

@@ -13,6 +13,7 @@ struct world {
     const struct config *config;
     struct certset *set;
     struct exchange_client client;
+    bool secure; /* what a trusted proxy says of a client that comes by plain HTTP */
     struct arena arena;
 };
 
@@ -63,7 +64,8 @@ static struct route ask(struct world *world, const char *sni, const char *host, 
     if (*host)
         CHECK(!err_is(head_set_authority(head, &world->arena, slice_str(host))));
     world->client.server_name = slice_str(sni);
-    return route_request(world->config, world->set, &world->client, head, &world->arena);
+    return route_request(world->config, world->set, &world->client, head, world->client.secure || world->secure,
+                         &world->arena);
 }
 
 static void check_proxy(struct route route, const char *upstream)
@@ -127,6 +129,26 @@ static void redirects_keep_the_path_and_the_query(void)
     world.client.secure = false;
     check_proxy(ask(&world, "", "a.test", "/"), "http://a:80");
     CHECK_INT(ask(&world, "", "old.test", "/").kind, ROUTE_REDIRECT);
+    world_cleanup(&world);
+}
+
+static void a_proxy_that_ended_tls_is_served_on_plain_http(void)
+{
+    struct world world;
+    world_init(&world, NULL);
+    world.client.secure = false;
+    CHECK_INT(ask(&world, "", "a.test", "/").kind, ROUTE_REDIRECT);
+    world.secure = true;
+    check_proxy(ask(&world, "", "a.test", "/"), "http://a:80");
+    CHECK_SLICE(ask(&world, "", "old.test", "/").text, "https://new.test/");
+    check_refused(ask(&world, "", "c.test", "/"), 421);
+    ((struct config *)world.config)->tls.client_auth = CONFIG_CLIENT_AUTH_OPTIONAL; /* a way round it otherwise */
+    CHECK_INT(ask(&world, "", "a.test", "/").kind, ROUTE_REDIRECT);
+    world_cleanup(&world);
+    world_init(&world, "PORTICO_HTTP_MODE=off");
+    world.client.secure = false;
+    world.secure = true;
+    check_refused(ask(&world, "", "a.test", "/"), 404);
     world_cleanup(&world);
 }
 
@@ -194,6 +216,7 @@ int main(void)
 {
     RUN(a_connection_serves_the_names_of_its_certificate);
     RUN(redirects_keep_the_path_and_the_query);
+    RUN(a_proxy_that_ended_tls_is_served_on_plain_http);
     RUN(challenges_of_managed_names_come_before_all_else);
     RUN(replies_suit_who_asks_and_tell_nothing_internal);
     return checks_done();

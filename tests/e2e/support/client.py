@@ -203,14 +203,15 @@ def tls_context(ca=None, alpn=None, maximum=None, minimum=None):
     return context
 
 
-def connect(address, timeout=15):
-    """Plain TCP. address: (host, port)."""
-    return Client(socket.create_connection(address, timeout=timeout), timeout)
+def connect(address, timeout=15, source=None):
+    """Plain TCP. address: (host, port). source: our own address, of 127.0.0.0/8 any."""
+    own = (source, 0) if source else None
+    return Client(socket.create_connection(address, timeout=timeout, source_address=own), timeout)
 
 
-def connect_tls(address, name, ca=None, context=None, timeout=15, session=None):
+def connect_tls(address, name, ca=None, context=None, timeout=15, session=None, source=None):
     """name None: no SNI."""
-    raw = socket.create_connection(address, timeout=timeout)
+    raw = socket.create_connection(address, timeout=timeout, source_address=(source, 0) if source else None)
     try:
         context = context or tls_context(ca)
         # without this flag an end without close_notify would look like a clean one
