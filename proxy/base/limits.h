@@ -39,6 +39,9 @@ enum {
     /* Passwords */
     LIMIT_PASSWORD_COST = 16, /* of bcrypt: 2^16 rounds take some seconds, and a log-in waits for them */
 
+    /* Compression */
+    LIMIT_ENCODERS_BYTES = 128 * 1024 * 1024, /* per worker, of answers read slowly: 64 br, 120 zstd, 490 gzip */
+
     /* ACME and JSON */
     LIMIT_ACME_BODY_BYTES = 256 * 1024,
     LIMIT_JSON_BYTES = 64 * 1024,
