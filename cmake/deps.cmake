@@ -1,5 +1,5 @@
-# The libraries that Portico stands on, as imported targets: deps::uv deps::yajl deps::nghttp2 deps::llhttp deps::ssl
-# deps::crypto. deploy/install-deps installs them all. Sets BORINGSSL_SOURCE, a sentence that says which BoringSSL it is.
+# The libraries that Portico stands on, as imported targets: deps::uv deps::yajl deps::nghttp2 deps::llhttp deps::zlib
+# deps::brotli deps::unbrotli deps::zstd deps::ssl deps::crypto. deploy/install-deps installs them all. Sets BORINGSSL_SOURCE, a sentence that says which BoringSSL it is.
 include(CheckCSourceCompiles)
 include(CMakePushCheckState)
 find_package(Threads REQUIRED)
@@ -40,6 +40,12 @@ dep(uv uv.h uv "libuv.a;libuv_a.a") # its name since 1.45, and before
 dep(yajl yajl/yajl_parse.h yajl libyajl_s.a)
 dep(nghttp2 nghttp2/nghttp2.h nghttp2 libnghttp2.a)
 dep(llhttp llhttp.h llhttp libllhttp.a)
+# Always the static forms: their encoders alone are linked, and the machine that runs Portico needs no package for them.
+dep(zlib zlib.h libz.a libz.a)
+dep(brotli brotli/encode.h libbrotlienc.a libbrotlienc.a)
+dep(brotlicommon brotli/types.h libbrotlicommon.a libbrotlicommon.a)
+dep(unbrotli brotli/decode.h libbrotlidec.a libbrotlidec.a) # for the tests
+dep(zstd zstd.h libzstd.a libzstd.a)
 
 foreach(file lib/libssl.a lib/libcrypto.a include/openssl/ssl.h)
   if(NOT EXISTS ${BORINGSSL_ROOT}/${file})
@@ -58,6 +64,9 @@ target_link_libraries(deps::crypto INTERFACE Threads::Threads)
 add_library(deps::ssl STATIC IMPORTED GLOBAL)
 set_target_properties(deps::ssl PROPERTIES IMPORTED_LOCATION ${BORINGSSL_ROOT}/lib/libssl.a INTERFACE_INCLUDE_DIRECTORIES ${BORINGSSL_ROOT}/include)
 target_link_libraries(deps::ssl INTERFACE deps::crypto)
+target_link_libraries(deps::brotli INTERFACE deps::brotlicommon m)
+target_link_libraries(deps::unbrotli INTERFACE deps::brotlicommon)
+target_link_libraries(deps::zstd INTERFACE Threads::Threads)
 if(DEPS_STATIC)
   target_link_libraries(deps::uv INTERFACE Threads::Threads ${CMAKE_DL_LIBS})
 endif()

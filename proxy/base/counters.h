@@ -8,28 +8,30 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define COUNTERS(X)        \
-    X(CONNS_ACCEPTED)      \
-    X(CONNS_CLOSED)        \
-    X(HANDSHAKES_FULL)     \
-    X(HANDSHAKES_RESUMED)  \
-    X(HANDSHAKES_FAILED)   \
-    X(REQUESTS)            \
-    X(RESPONSES_1XX)       \
-    X(RESPONSES_2XX)       \
-    X(RESPONSES_3XX)       \
-    X(RESPONSES_4XX)       \
-    X(RESPONSES_5XX)       \
-    X(EXCHANGES_ABORTED)   \
-    X(FIELDS_DROPPED)      \
-    X(TUNNELS)             \
-    X(BYTES_FROM_CLIENTS)  \
-    X(BYTES_TO_CLIENTS)    \
-    X(UPSTREAM_CONNECTS)   \
-    X(UPSTREAM_REUSES)     \
-    X(UPSTREAM_RETRIES)    \
-    X(UPSTREAM_FAILURES)   \
-    X(CHALLENGES_ANSWERED) \
+#define COUNTERS(X)         \
+    X(CONNS_ACCEPTED)       \
+    X(CONNS_CLOSED)         \
+    X(HANDSHAKES_FULL)      \
+    X(HANDSHAKES_RESUMED)   \
+    X(HANDSHAKES_FAILED)    \
+    X(REQUESTS)             \
+    X(RESPONSES_1XX)        \
+    X(RESPONSES_2XX)        \
+    X(RESPONSES_3XX)        \
+    X(RESPONSES_4XX)        \
+    X(RESPONSES_5XX)        \
+    X(EXCHANGES_ABORTED)    \
+    X(FIELDS_DROPPED)       \
+    X(TUNNELS)              \
+    X(BYTES_FROM_CLIENTS)   \
+    X(BYTES_TO_CLIENTS)     \
+    X(COMPRESSED_BYTES_IN)  \
+    X(COMPRESSED_BYTES_OUT) \
+    X(UPSTREAM_CONNECTS)    \
+    X(UPSTREAM_REUSES)      \
+    X(UPSTREAM_RETRIES)     \
+    X(UPSTREAM_FAILURES)    \
+    X(CHALLENGES_ANSWERED)  \
     X(CERTSETS_APPLIED)
 
 enum counter {

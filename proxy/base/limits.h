@@ -47,6 +47,9 @@ enum {
     LIMIT_CLIENT_NAME_BYTES = 256,         /* X.520 gives a common name 64 characters */
     LIMIT_CLIENT_CA_NAMES_BYTES = 16 * 1024, /* told to clients; beyond, none are: they would not fit a message */
 
+    /* Compression */
+    LIMIT_ENCODERS_BYTES = 128 * 1024 * 1024, /* per worker, of answers read slowly: 64 br, 120 zstd, 490 gzip */
+
     /* ACME and JSON */
     LIMIT_ACME_BODY_BYTES = 256 * 1024,
     LIMIT_JSON_BYTES = 64 * 1024,

@@ -1,10 +1,13 @@
 /* portico version: what is inside. The one file that asks every library, and asks it for its version alone. */
 #include "cli/cli.h"
 
+#include <brotli/encode.h>
 #include <gnu/libc-version.h>
 #include <llhttp.h>
 #include <uv.h>
 #include <yajl/yajl_version.h>
+#include <zlib.h>
+#include <zstd.h>
 
 #if __has_include(<nghttp2/nghttp2ver.h>)
 #include <nghttp2/nghttp2ver.h>
@@ -18,12 +21,16 @@ int cli_version(const struct cli_call *call)
     if (refused)
         return refused;
     int yajl = yajl_version();
+    uint32_t brotli = BrotliEncoderVersion();
     fprintf(call->out, "portico %s\n", call->version);
     fprintf(call->out, "%s\n", call->boringssl_source);
     fprintf(call->out, "libuv %s\n", uv_version_string());
     fprintf(call->out, "llhttp %d.%d.%d\n", LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH);
     fprintf(call->out, "yajl %d.%d.%d\n", yajl / 10000, yajl / 100 % 100, yajl % 100);
     fprintf(call->out, "nghttp2 %s (headers; HTTP/2 is not in this version)\n", NGHTTP2_VERSION);
+    fprintf(call->out, "zlib %s\n", zlibVersion());
+    fprintf(call->out, "brotli %u.%u.%u\n", brotli >> 24, brotli >> 12 & 0xfff, brotli & 0xfff);
+    fprintf(call->out, "zstd %s\n", ZSTD_versionString());
     fprintf(call->out, "glibc %s\n", gnu_get_libc_version());
     return CLI_EXIT_CLEAN;
 }

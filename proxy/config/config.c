@@ -258,7 +258,8 @@ const struct config_row config_rows[NUM_ROWS] = {
         .min = S, .max = 365 * D, .zero_allowed = true},
     [ROW_COMPRESS] = {
         .text = {P "COMPRESS", "off", "`off`, a list of `gzip`, `br`, `zstd`",
-                 "text that the backend left plain is compressed; of what a client takes, the first in the list",
+                 "text that the backend left plain is compressed, in what a client likes best, ties by this order; an answer that "
+                 "mixes secrets with what was asked (BREACH) must say `Cache-Control: no-transform`",
                  CONFIG_RELOAD_LIVE},
         .example = "zstd, br, gzip", .apply = apply_encodings},
     [ROW_BASIC_AUTH] = {

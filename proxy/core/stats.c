@@ -34,6 +34,8 @@ static const struct stats_row stats_rows[] = {
     {"portico_tunnels_total", "", COUNTER_TUNNELS},
     {"portico_bytes_total", "{direction=\"from_clients\"}", COUNTER_BYTES_FROM_CLIENTS},
     {"portico_bytes_total", "{direction=\"to_clients\"}", COUNTER_BYTES_TO_CLIENTS},
+    {"portico_compressed_bytes_total", "{direction=\"in\"}", COUNTER_COMPRESSED_BYTES_IN},
+    {"portico_compressed_bytes_total", "{direction=\"out\"}", COUNTER_COMPRESSED_BYTES_OUT},
     {"portico_upstream_connects_total", "", COUNTER_UPSTREAM_CONNECTS},
     {"portico_upstream_reuses_total", "", COUNTER_UPSTREAM_REUSES},
     {"portico_upstream_retries_total", "", COUNTER_UPSTREAM_RETRIES},

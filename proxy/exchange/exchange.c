@@ -1,6 +1,7 @@
 #include "exchange/exchange.h"
 
 #include "exchange/access_log.h"
+#include "exchange/answer.h"
 #include "exchange/exchange_state.h"
 #include "exchange/reply.h"
 #include "exchange/route.h"
@@ -58,6 +59,7 @@ static void exchange_finish(struct exchange *x)
 {
     x->answer = ANSWER_OVER;
     tick_stop(&x->timeout);
+    answer_drop(x);
     exchange_release_upstream(x);
 }
 
@@ -132,21 +134,21 @@ static struct fields exchange_response_fields(struct exchange *x, const struct h
     return fields;
 }
 
-static void exchange_respond(struct exchange *x, const struct head *head)
+static void exchange_respond(struct exchange *x, const struct head *head, const struct fields *fields)
 {
-    struct fields fields = exchange_response_fields(x, head);
-    struct front_response response = {.head = head, .fields = &fields, .tunnel = x->answer == ANSWER_TUNNEL};
+    struct front_response response = {.head = head, .fields = fields, .tunnel = x->answer == ANSWER_TUNNEL};
     x->front->ops->respond(x->front, &response);
 }
 
 static void exchange_reply(struct exchange *x, struct reply reply)
 {
     struct front *front = x->front;
+    struct fields fields = exchange_response_fields(x, reply.head);
     exchange_release_upstream(x);
     exchange_count_status(x, reply.head->status);
     if (x->head && x->head->method == METHOD_HEAD)
         reply.head->body = BODY_NONE;
-    exchange_respond(x, reply.head);
+    exchange_respond(x, reply.head, &fields);
     if (reply.body.len && reply.head->body != BODY_NONE) {
         x->answer_bytes += reply.body.len;
         bool room = front->ops->body(front, reply.body);
@@ -322,16 +324,18 @@ static void exchange_answer_head(struct http_user *user, struct head *head)
     if (tunnel)
         exchange_count(x, COUNTER_TUNNELS);
     exchange_arm(x);
-    exchange_respond(x, head);
+    struct fields fields = exchange_response_fields(x, head);
+    const struct head *framing = answer_begin(x, head, &fields);
+    exchange_respond(x, framing, &fields);
 }
 
 static void exchange_answer_body(struct http_user *user, struct slice bytes)
 {
     struct exchange *x = exchange_of_user(user);
-    x->answer_bytes += bytes.len;
     exchange_arm(x);
-    if (!x->front->ops->body(x->front, bytes) && x->upstream)
-        x->upstream->ops->read_stop(x->upstream);
+    struct err err = answer_send(x, bytes);
+    if (err_is(err))
+        exchange_cut(x, err.what);
 }
 
 /* Both sides of a tunnel have ended: in order, whoever was last. */
@@ -357,6 +361,11 @@ static void exchange_answer_end(struct http_user *user, const struct fields *tra
         return;
     }
     x->upstream = NULL; /* it went back to the pool, or is done with, by itself */
+    struct err err = answer_finish(x);
+    if (err_is(err)) {
+        exchange_cut(x, err.what);
+        return;
+    }
     exchange_finish(x);
     x->front->ops->end(x->front, trailers);
 }
@@ -369,6 +378,7 @@ static void exchange_upstream_drained(struct http_user *user)
 static void exchange_answer_flush(struct http_user *user)
 {
     struct exchange *x = exchange_of_user(user);
+    answer_flush(x);
     if (x->answer != ANSWER_OVER)
         x->front->ops->flush(x->front);
 }

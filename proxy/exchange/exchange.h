@@ -2,7 +2,8 @@
  *
  * Two half-machines. The request's bytes flow from the front to the backend's connection, the answer's back; each
  * direction stops its source while more than FLOW_HIGH_BYTES are queued at its sink and owns no bytes itself, but for
- * a small request body that is kept while there is no connection or a retry is possible.
+ * a small request body that is kept while there is no connection or a retry is possible. An answer may go through an
+ * encoder, which gives all that it was fed whenever the backend pauses.
  *
  * Owned by its front, made before the request's first byte is parsed (it embeds the arena that the head goes into),
  * freed by exchange_free through the graveyard. Borrows a connection of the pool. Its state is in exchange_state.h. */
@@ -15,6 +16,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "config/config.h"
+#include "exchange/encoder.h"
 #include "exchange/front.h"
 #include "net/net_loop.h"
 #include "tls/certset.h"
@@ -33,6 +35,7 @@ struct exchange_env {
     struct random_batch random;  /* of identifiers; zeroed is ready */
     const struct config *config; /* current; an exchange holds the one it started with */
     struct certset *certset;     /* current; never held */
+    struct encoder_budget encoders;
     bool draining;
     /* HTTP-01 was answered with the token (ACME-50); may be NULL. */
     void (*challenge_answered)(struct exchange_env *env, struct slice token);

@@ -25,6 +25,7 @@ struct exchange {
     enum exchange_answer answer;
     struct http_user user;     /* gets the upstream's events */
     struct upstream *upstream; /* NULL while there is none */
+    struct encoder *encoder;   /* of the answer's body; NULL: it goes out as it is */
     struct pool_wait wait;
     struct buf held;    /* the request's body so far, while a connection is awaited or a retry is possible */
     bool held_whole;    /* nothing of it was let go */
