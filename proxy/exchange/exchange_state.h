@@ -6,6 +6,8 @@
 #define EXCHANGE_EXCHANGE_STATE_H
 
 #include "exchange/exchange.h"
+#include "exchange/passwords.h"
+#include "exchange/route.h"
 #include "upstream/pool.h"
 
 enum exchange_request { REQUEST_HEAD, REQUEST_BODY, REQUEST_WHOLE };
@@ -17,16 +19,18 @@ struct exchange {
     struct front *front;
     const struct config *config; /* held */
     struct arena arena;
-    struct head *head; /* the request's; in the arena */
+    struct head *head;  /* the request's; in the arena */
+    struct route route; /* of the request */
     const struct config_group *group;
     enum exchange_request request;
     enum exchange_answer answer;
     struct http_user user;     /* gets the upstream's events */
     struct upstream *upstream; /* NULL while there is none */
     struct pool_wait wait;
-    struct buf held;    /* the request's body so far, while a connection is awaited or a retry is possible */
+    struct password_wait password;
+    struct buf held;    /* the request's body so far, while waiting or a retry is possible */
     bool held_whole;    /* nothing of it was let go */
-    bool waiting;       /* for a connection */
+    bool waiting;       /* for a connection, or before that for a password to be checked */
     bool front_stopped; /* the front reads no more for now */
     bool continue_due;  /* Expect: 100-continue, neither 100 nor a byte of the body has come */
     bool aborted;

@@ -14,13 +14,15 @@ enum route_kind {
 struct route {
     enum route_kind kind;
     const struct config_group *group;
+    bool guarded;      /* goes to a backend or another host: exchange/policy has a word in it */
     struct slice text; /* in the arena */
     unsigned status;
     const char *why;
 };
 
 /* HTTP-01 of managed names before anything else (RFC 8555 §8.3, ACME-75); then, on TLS, only names that this connection's
- * certificate serves (RFC 9110 §7.4: 421); on plain HTTP as HTTP_MODE says. */
+ * certificate serves (RFC 9110 §7.4: 421); on plain HTTP as HTTP_MODE says. Challenges and the redirect to
+ * HTTPS are for everybody, all else is guarded. */
 struct route route_request(const struct config *config, const struct certset *set, const struct exchange_client *client,
                            const struct head *head, struct arena *arena);
 
