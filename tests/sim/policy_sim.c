@@ -4,6 +4,8 @@
 #include "proxy_world.h"
 
 #define USER "PORTICO_BASIC_AUTH=ann:$2b$04$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy"
+#define USERS USER ",bob:$2b$04$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy"
+#define BOB "Authorization: Basic Ym9iOm9wZW4gc2VzYW1l\r\n"   /* bob:open sesame */
 #define RIGHT "Authorization: Basic YW5uOm9wZW4gc2VzYW1l\r\n" /* ann:open sesame */
 #define WRONG "Authorization: Basic YW5uOnNoZXJyeQ==\r\n"     /* ann:sherry */
 #define OK "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -71,17 +73,19 @@ static void the_right_password_lets_the_whole_request_through(void)
 {
     static const struct scenario scenario = {
         .sent = "POST /1 HTTP/1.1\r\nHost: a.test\r\n" RIGHT "Content-Length: 5\r\n\r\nhello"
-                "GET /2 HTTP/1.1\r\nHost: a.test\r\n" RIGHT "\r\n",
-        .answers = {OK, OK},
+                "GET /2 HTTP/1.1\r\nHost: a.test\r\n" RIGHT "\r\n" /* remembered */
+                "GET /3 HTTP/1.1\r\nHost: a.test\r\n" BOB "\r\n",  /* checked while a connection is at hand */
+        .answers = {OK, OK, OK},
     };
     for (size_t i = 0; i < NUM_RUNS; i++) {
         struct door door;
-        door_open(&door, &scenario, &runs[i], USER);
-        door_run(&door, 2);
-        CHECK_SLICE(buf_slice(&door.world.stream.output), OK OK);
+        door_open(&door, &scenario, &runs[i], USERS);
+        door_run(&door, 3);
+        CHECK_SLICE(buf_slice(&door.world.stream.output), OK OK OK);
         CHECK_SLICE(buf_slice(&door.world.upstream),
                     "POST /1 HTTP/1.1\r\nHost: a.test\r\n" RIGHT FORWARDED "Content-Length: 5\r\n\r\nhello"
-                    "GET /2 HTTP/1.1\r\nHost: a.test\r\n" RIGHT FORWARDED "\r\n");
+                    "GET /2 HTTP/1.1\r\nHost: a.test\r\n" RIGHT FORWARDED "\r\n"
+                    "GET /3 HTTP/1.1\r\nHost: a.test\r\n" BOB FORWARDED "\r\n");
         CHECK_INT(door.world.num_connects, 1);
         door_close(&door);
     }
@@ -153,6 +157,27 @@ static void the_body_waits_at_the_door(void)
     door_close(&door);
 }
 
+/* A client that waits for 100 sends nothing that would push its head out of the queue of a connection at hand. */
+static void a_head_is_written_at_once_when_the_password_is_known(void)
+{
+    static const struct scenario scenario = {.sent = "GET / HTTP/1.1\r\nHost: a.test\r\n" RIGHT "\r\n", .manual = true};
+    struct door door;
+    door_open(&door, &scenario, &runs[0], USERS);
+    for (int i = 0; i < MAX_TURNS && !door.world.backends[0].stream.output.len; i++)
+        uv_run(&door.world.uv, UV_RUN_NOWAIT);
+    sim_stream_send(&door.world.backends[0].stream, SLICE_LIT(OK));
+    door_run(&door, 1);
+    sim_stream_send(&door.world.stream, SLICE_LIT("POST / HTTP/1.1\r\nHost: a.test\r\n" BOB
+                                                  "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"));
+    world_settle(&door.world);
+    for (int i = 0; i < MAX_TURNS && door.world.front.exchange->waiting; i++)
+        uv_run(&door.world.uv, UV_RUN_NOWAIT);
+    world_settle(&door.world);
+    CHECK_INT(door.world.num_connects, 1);
+    CHECK(slice_ends(buf_slice(&door.world.backends[0].stream.output), SLICE_LIT("Content-Length: 2\r\n\r\n")));
+    door_close(&door);
+}
+
 /* The job outlives its exchange, whatever was sent when the client left. */
 static void a_client_may_leave_at_each_byte(void)
 {
@@ -197,6 +222,7 @@ int main(void)
     RUN(no_connection_is_made_for_a_wrong_password);
     RUN(after_a_401_the_connection_goes_on);
     RUN(the_body_waits_at_the_door);
+    RUN(a_head_is_written_at_once_when_the_password_is_known);
     RUN(a_client_may_leave_at_each_byte);
     RUN(other_addresses_are_turned_away_before_a_password_is_looked_at);
     return checks_done();
