@@ -1,5 +1,6 @@
-# The libraries that Portico stands on, as imported targets: deps::uv deps::yajl deps::nghttp2 deps::llhttp deps::zlib
-# deps::brotli deps::unbrotli deps::zstd deps::ssl deps::crypto. deploy/install-deps installs them all. Sets BORINGSSL_SOURCE, a sentence that says which BoringSSL it is.
+# The libraries that Portico stands on, as imported targets: deps::uv deps::yajl deps::nghttp2 deps::llhttp deps::crypt
+# deps::zlib deps::brotli deps::unbrotli deps::zstd deps::ssl deps::crypto. deploy/install-deps installs them all. Sets
+# BORINGSSL_SOURCE, a sentence that says which BoringSSL it is.
 include(CheckCSourceCompiles)
 include(CMakePushCheckState)
 find_package(Threads REQUIRED)
@@ -12,7 +13,7 @@ else()
   set(deps_cache "$ENV{HOME}/.cache/portico")
 endif()
 set(BORINGSSL_ROOT "${deps_cache}/boringssl-r45" CACHE PATH "prefix of a static BoringSSL: lib/libssl.a, include/openssl")
-option(DEPS_STATIC "link libuv, yajl, nghttp2 and llhttp statically too: a binary that needs glibc alone" OFF)
+option(DEPS_STATIC "link libuv, yajl, nghttp2 and llhttp statically too: a binary that needs glibc and libcrypt alone" OFF)
 
 # One library: its header and the library file. Errors are gathered, so that one run names all that is missing.
 set(deps_missing "")
@@ -40,6 +41,7 @@ dep(uv uv.h uv "libuv.a;libuv_a.a") # its name since 1.45, and before
 dep(yajl yajl/yajl_parse.h yajl libyajl_s.a)
 dep(nghttp2 nghttp2/nghttp2.h nghttp2 libnghttp2.a)
 dep(llhttp llhttp.h llhttp libllhttp.a)
+dep(crypt crypt.h crypt libcrypt.so) # always shared: its licence (LGPL) asks for a library that can be replaced
 # Always the static forms: their encoders alone are linked, and the machine that runs Portico needs no package for them.
 dep(zlib zlib.h libz.a libz.a)
 dep(brotli brotli/encode.h libbrotlienc.a libbrotlienc.a)

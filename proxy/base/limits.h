@@ -31,7 +31,7 @@ enum {
     LIMIT_LINGER_MS = 2000, /* discard after our close, so that no RST overtakes the answer */
     LIMIT_LINGER_BYTES = 256 * 1024,
     LIMIT_HANDSHAKE_MS = 10000,
-    LIMIT_DRAIN_FIRST_MS = 1000, /* for the first request of a connection that was made just before a drain */
+    LIMIT_DRAIN_FIRST_MS = 1000,   /* for the first request of a connection that was made just before a drain */
     LIMIT_WRITE_STALL_MS = 60000,  /* no progress of a queue: the reader is gone or hostile */
     LIMIT_BODY_RATE_BYTES_S = 500, /* a body slower than this, after the grace, holds a backend hostage */
     LIMIT_BODY_RATE_GRACE_MS = 20000,
@@ -39,7 +39,11 @@ enum {
     LIMIT_PARSED_KEYS = 1024, /* per worker: EVP_PKEYs kept parsed */
 
     /* Passwords */
-    LIMIT_PASSWORD_COST = 16, /* of bcrypt: 2^16 rounds take some seconds, and a log-in waits for them */
+    LIMIT_PASSWORD_COST = 16,          /* of bcrypt: 2^16 rounds take some seconds, and a log-in waits for them */
+    LIMIT_AUTHORIZATION_BYTES = 680,   /* base64 of what crypt takes: 511 bytes, the name among them */
+    LIMIT_PASSWORDS_QUEUED = 64,       /* of the process: some seconds of work for its two threads; more are shed */
+    LIMIT_PASSWORDS_REMEMBERED = 1024, /* per worker, 40 bytes each */
+    LIMIT_PASSWORD_REMEMBERED_MS = 5 * 60 * 1000,
 
     /* Client certificates; chains as below */
     LIMIT_CLIENT_LEAF_BYTES = 8 * 1024,    /* it goes on to the backend in one field, a third longer */

@@ -19,6 +19,7 @@ enum {
     CONTROL_END_TICK_MS = 20,
     POOL_RESOLVE_THREADS = 2,
     POOL_SIGN_THREADS = 2,
+    POOL_PASSWORD_THREADS = 2,
     POOL_DISK_THREADS = 2,
     POOL_NICE = 10,
     POOL_QUEUE = 1024,
@@ -37,7 +38,7 @@ struct control {
     struct log *log;
     struct log_ring *ring;
     const char *version;
-    struct offload_pool *resolve_pool, *sign_pool, *disk_pool;
+    struct offload_pool *resolve_pool, *sign_pool, *password_pool, *disk_pool;
     struct offload_port *port;
     struct resolver *resolver;
     struct mailbox *mailbox;
@@ -85,7 +86,8 @@ static void control_start_workers(struct control *control, struct certset *set)
                                          .mailbox = control->mailbox,
                                          .credit = &control->credit,
                                          .resolve_pool = control->resolve_pool,
-                                         .sign_pool = control->sign_pool};
+                                         .sign_pool = control->sign_pool,
+                                         .password_pool = control->password_pool};
         control->workers[i] = worker_new(&options);
     }
     int64_t possible = process_max_conns(limit, process_num_open_files() + 2 * control->num_workers);
@@ -493,6 +495,8 @@ static void control_init(struct control *control)
     control->num_base_handles = control_num_handles(control);
     control->resolve_pool = offload_pool_new("resolve", POOL_RESOLVE_THREADS, 0, POOL_QUEUE);
     control->sign_pool = offload_pool_new("sign", POOL_SIGN_THREADS, POOL_NICE, POOL_QUEUE);
+    control->password_pool =
+        offload_pool_new("password", POOL_PASSWORD_THREADS, POOL_NICE, LIMIT_PASSWORDS_QUEUED);
     control->disk_pool = offload_pool_new("disk", POOL_DISK_THREADS, 0, POOL_QUEUE);
     control->resolver = resolver_new(control->net, control->resolve_pool, control->port, 30000);
     control->ring = log_ring_new(control->log, "control");
@@ -523,6 +527,7 @@ static void control_cleanup(struct control *control)
     sockets_close(&control->sockets);
     offload_pool_free(control->resolve_pool);
     offload_pool_free(control->sign_pool);
+    offload_pool_free(control->password_pool);
     offload_pool_free(control->disk_pool);
     uv_loop_close(&control->loop);
 }

@@ -1,5 +1,6 @@
 #include "core/worker.h"
 
+#include "exchange/passwords.h"
 #include "upstream/pool.h"
 
 #include <signal.h>
@@ -236,6 +237,8 @@ struct worker *worker_new(const struct worker_options *options)
         .loop = worker->net, .resolver = worker->resolver, .counters = &worker->counters, .log = options->log};
     worker->exchange = (struct exchange_env){.loop = worker->net,
                                              .pool = pool_new(&pool),
+                                             .passwords =
+                                                 passwords_new(worker->net, options->password_pool, worker->port),
                                              .counters = &worker->counters,
                                              .log = options->log,
                                              .clock = &clock_system,
@@ -296,6 +299,7 @@ void worker_join(struct worker *worker)
         uv_run(&worker->loop, UV_RUN_DEFAULT);
     }
     uv_loop_close(&worker->loop);
+    passwords_free(worker->exchange.passwords);
     tls_server_free(worker->conns.tls);
     certset_unref(slot_take(&worker->certsets));
     certset_unref(worker->exchange.certset);

@@ -24,7 +24,7 @@ struct worker_options {
     struct log_ring *log;
     struct mailbox *mailbox;
     struct conn_credit *credit;
-    struct offload_pool *resolve_pool, *sign_pool;
+    struct offload_pool *resolve_pool, *sign_pool, *password_pool;
 };
 
 struct worker;

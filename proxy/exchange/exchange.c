@@ -3,6 +3,7 @@
 #include "exchange/access_log.h"
 #include "exchange/answer.h"
 #include "exchange/exchange_state.h"
+#include "exchange/policy.h"
 #include "exchange/reply.h"
 #include "exchange/route.h"
 #include "http/hop.h"
@@ -50,6 +51,7 @@ static void exchange_release_upstream(struct exchange *x)
     struct upstream *upstream = x->upstream;
     x->upstream = NULL;
     pool_wait_cancel(&x->wait);
+    password_wait_cancel(&x->password);
     x->waiting = false;
     if (upstream)
         upstream->ops->detach(upstream);
@@ -162,7 +164,7 @@ static void exchange_fail(struct exchange *x, unsigned status, const char *why)
 {
     x->failure = why;
     if (x->answer == ANSWER_AWAITED)
-        exchange_reply(x, reply_error(&x->arena, status, x->head));
+        exchange_reply(x, reply_error(&x->arena, status, x->head, x->config->policy.error_page));
     else
         exchange_cut(x, why);
 }
@@ -257,18 +259,23 @@ static void exchange_acquired(struct pool_wait *wait, struct upstream *upstream,
         upstream->ops->flush(upstream);
 }
 
+/* The request's body waits too. */
+static void exchange_wait(struct exchange *x)
+{
+    x->waiting = true;
+    if (x->request != REQUEST_WHOLE)
+        exchange_stop_front(x);
+}
+
 static void exchange_connect(struct exchange *x, bool fresh_only)
 {
     x->asked_ms = net_loop_now_ms(x->env->loop);
     x->connected_ms = x->head_ms = 0;
     struct upstream *upstream = pool_acquire(&x->wait, x->config, x->group, fresh_only);
-    if (upstream) {
+    if (upstream)
         exchange_connected(x, upstream);
-        return;
-    }
-    x->waiting = true;
-    if (x->request != REQUEST_WHOLE)
-        exchange_stop_front(x);
+    else
+        exchange_wait(x);
 }
 
 /* Once more, where nothing can happen twice by it (B2). */
@@ -400,6 +407,51 @@ void exchange_drained(struct exchange *x)
 
 /* ---- the request ---- */
 
+static void exchange_answer_challenge(struct exchange *x, struct slice key_authorization)
+{
+    struct slice token = slice_split(&key_authorization, '.');
+    exchange_count(x, COUNTER_CHALLENGES_ANSWERED);
+    LOG_INFO_EVENT(x->env->log, "challenge_answered", LOG_SLICE("name", x->head->host),
+                   LOG_SLICE("client", x->identity.client_ip));
+    if (x->env->challenge_answered)
+        x->env->challenge_answered(x->env, token);
+}
+
+static void exchange_follow_route(struct exchange *x)
+{
+    switch (x->route.kind) {
+    case ROUTE_PROXY:
+        x->group = x->route.group;
+        exchange_arm(x);
+        exchange_connect(x, false);
+        return;
+    case ROUTE_REDIRECT: exchange_reply(x, reply_redirect(&x->arena, x->route.text)); return;
+    case ROUTE_CHALLENGE:
+        exchange_answer_challenge(x, x->route.text);
+        exchange_reply(x, reply_text(&x->arena, x->route.text));
+        return;
+    case ROUTE_REFUSE: exchange_fail(x, x->route.status, x->route.why); return;
+    }
+}
+
+/* In, out, or kept waiting at the door. */
+static void exchange_admit(struct exchange *x, struct policy policy)
+{
+    switch (policy.verdict) {
+    case POLICY_ALLOW: exchange_follow_route(x); return;
+    case POLICY_WAIT: exchange_wait(x); return;
+    case POLICY_REFUSE: exchange_fail(x, policy.status, policy.why); return;
+    }
+}
+
+static void exchange_password_known(struct password_wait *wait, bool right)
+{
+    struct exchange *x = container_of(wait, struct exchange, password);
+    x->waiting = false;
+    exchange_admit(x, policy_decide_password(right));
+    exchange_flush(x);
+}
+
 struct exchange *exchange_new(struct exchange_env *env, const struct exchange_client *client, struct front *front)
 {
     struct exchange *x = MEM_NEW(struct exchange);
@@ -414,18 +466,9 @@ struct exchange *exchange_new(struct exchange_env *env, const struct exchange_cl
     x->started_wall_ms = env->clock->wall_ms(env->clock);
     identity_begin(x);
     pool_wait_init(&x->wait, env->pool, exchange_acquired);
+    password_wait_init(&x->password, exchange_password_known);
     tick_init(&x->timeout, exchange_timed_out);
     return x;
-}
-
-static void exchange_answer_challenge(struct exchange *x, struct slice key_authorization)
-{
-    struct slice token = slice_split(&key_authorization, '.');
-    exchange_count(x, COUNTER_CHALLENGES_ANSWERED);
-    LOG_INFO_EVENT(x->env->log, "challenge_answered", LOG_SLICE("name", x->head->host),
-                   LOG_SLICE("client", x->identity.client_ip));
-    if (x->env->challenge_answered)
-        x->env->challenge_answered(x->env, token);
 }
 
 /* HTTP/1.0 without Host: the name of the TLS connection, or the default's (R7). Plain HTTP has none: 400. */
@@ -449,20 +492,11 @@ void exchange_head(struct exchange *x, struct head *head)
         head->body == BODY_NONE || (head->body == BODY_LENGTH && head->length == 0) ? REQUEST_WHOLE : REQUEST_BODY;
     x->continue_due = head->expect_continue && x->request != REQUEST_WHOLE;
     exchange_count(x, COUNTER_REQUESTS);
-    struct route route = route_request(x->config, x->env->certset, x->client, head, x->identity.secure, &x->arena);
-    switch (route.kind) {
-    case ROUTE_PROXY:
-        x->group = route.group;
-        exchange_arm(x);
-        exchange_connect(x, false);
-        return;
-    case ROUTE_REDIRECT: exchange_reply(x, reply_redirect(&x->arena, route.text)); return;
-    case ROUTE_CHALLENGE:
-        exchange_answer_challenge(x, route.text);
-        exchange_reply(x, reply_text(&x->arena, route.text));
-        return;
-    case ROUTE_REFUSE: exchange_fail(x, route.status, route.why); return;
-    }
+    x->route = route_request(x->config, x->env->certset, x->client, head, x->identity.secure, &x->arena);
+    if (x->route.guarded)
+        exchange_admit(x, policy_decide(x->config, x->identity.client_ip, head, x->env->passwords, &x->password));
+    else
+        exchange_follow_route(x);
 }
 
 void exchange_body(struct exchange *x, struct slice bytes)

@@ -23,12 +23,14 @@
 #include "tls/tls_identity.h"
 
 struct exchange;
+struct passwords;
 struct pool;
 
 /* A worker's surroundings, borrowed by all its exchanges. */
 struct exchange_env {
     struct net_loop *loop;
     struct pool *pool;
+    struct passwords *passwords; /* asked where there are users in BASIC_AUTH */
     struct counters *counters;
     struct log_ring *log;
     const struct clock *clock;

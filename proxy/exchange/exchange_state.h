@@ -7,6 +7,8 @@
 
 #include "exchange/exchange.h"
 #include "exchange/identity.h"
+#include "exchange/passwords.h"
+#include "exchange/route.h"
 #include "upstream/pool.h"
 
 enum exchange_request { REQUEST_HEAD, REQUEST_BODY, REQUEST_WHOLE };
@@ -18,7 +20,8 @@ struct exchange {
     struct front *front;
     const struct config *config; /* held */
     struct arena arena;
-    struct head *head; /* the request's; in the arena */
+    struct head *head;  /* the request's; in the arena */
+    struct route route; /* of the request */
     const struct config_group *group;
     struct identity identity;
     enum exchange_request request;
@@ -27,9 +30,10 @@ struct exchange {
     struct upstream *upstream; /* NULL while there is none */
     struct encoder *encoder;   /* of the answer's body; NULL: it goes out as it is */
     struct pool_wait wait;
-    struct buf held;    /* the request's body so far, while a connection is awaited or a retry is possible */
+    struct password_wait password;
+    struct buf held;    /* the request's body so far, while waiting or a retry is possible */
     bool held_whole;    /* nothing of it was let go */
-    bool waiting;       /* for a connection */
+    bool waiting;       /* for a connection, or before that for a password to be checked */
     bool front_stopped; /* the front reads no more for now */
     bool continue_due;  /* Expect: 100-continue, neither 100 nor a byte of the body has come */
     bool aborted;

@@ -21,6 +21,8 @@ static const char *reply_hint(unsigned status)
 {
     switch (status) {
     case 400: return "The request was not understood.";
+    case 401: return "A name and a password are asked for here.";
+    case 403: return "This site is not open to your address.";
     case 404: return "Nothing is served at this address.";
     case 408: return "The request took too long to arrive.";
     case 413: return "The request is larger than this site allows.";
@@ -50,22 +52,37 @@ static bool reply_wants_json(const struct head *request)
     return false;
 }
 
-struct reply reply_error(struct arena *arena, unsigned status, const struct head *request)
+static struct reply reply_json(struct arena *arena, unsigned status)
 {
     struct slice reason = h1_reason(status);
-    const char *hint = reply_hint(status);
-    if (reply_wants_json(request)) {
-        struct slice body = arena_printf(arena, "{\"status\":%u,\"title\":\"%.*s\",\"detail\":\"%s\"}\n", status,
-                                         (int)reason.len, reason.ptr, hint);
-        return reply_make(arena, status, SLICE_LIT("application/problem+json"), body);
-    }
-    struct slice body = arena_printf(
-        arena,
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" "
-        "content=\"width=device-width\"><title>%u %.*s</title>\n<body style=\"font-family:system-ui,sans-serif;max-width:"
-        "36em;margin:15vh auto;padding:0 1em\"><h1>%u %.*s</h1>\n<p>%s</p>\n</html>\n",
-        status, (int)reason.len, reason.ptr, status, (int)reason.len, reason.ptr, hint);
-    return reply_make(arena, status, SLICE_LIT("text/html; charset=utf-8"), body);
+    struct slice body = arena_printf(arena, "{\"status\":%u,\"title\":\"%.*s\",\"detail\":\"%s\"}\n", status,
+                                     (int)reason.len, reason.ptr, reply_hint(status));
+    return reply_make(arena, status, SLICE_LIT("application/problem+json"), body);
+}
+
+static struct slice reply_html(struct arena *arena, unsigned status)
+{
+    struct slice reason = h1_reason(status);
+    return arena_printf(arena,
+                        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" "
+                        "content=\"width=device-width\"><title>%u %.*s</title>\n<body "
+                        "style=\"font-family:system-ui,sans-serif;max-width:"
+                        "36em;margin:15vh auto;padding:0 1em\"><h1>%u %.*s</h1>\n<p>%s</p>\n</html>\n",
+                        status, (int)reason.len, reason.ptr, status, (int)reason.len, reason.ptr, reply_hint(status));
+}
+
+struct reply reply_error(struct arena *arena, unsigned status, const struct head *request, struct slice page)
+{
+    bool own_page = page.len && status >= 502 && status <= 504;
+    struct reply reply = reply_wants_json(request) ? reply_json(arena, status)
+                                                   : reply_make(arena, status, SLICE_LIT("text/html; charset=utf-8"),
+                                                                own_page ? page : reply_html(arena, status));
+    if (status == 401)
+        head_add(reply.head, arena, SLICE_LIT("WWW-Authenticate"),
+                 SLICE_LIT("Basic realm=\"restricted\", charset=\"UTF-8\""));
+    if (status == 503)
+        head_add(reply.head, arena, SLICE_LIT("Retry-After"), SLICE_LIT("1"));
+    return reply;
 }
 
 struct reply reply_redirect(struct arena *arena, struct slice location)

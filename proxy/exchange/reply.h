@@ -10,8 +10,10 @@ struct reply {
     struct slice body;
 };
 
-/* An error page. It names the status and a hint that a visitor can use, and nothing internal. `request` may be NULL. */
-struct reply reply_error(struct arena *arena, unsigned status, const struct head *request);
+/* An error page: JSON for a client that asks for it, else `page` in place of a 502, 503 or 504 of ours where it is given
+ * (ERROR_PAGE; borrowed), else our HTML, which names the status and a hint that a visitor can use, and nothing internal.
+ * A 401 asks for a password (RFC 7617 §2), a 503 says when to try again. `request` may be NULL. */
+struct reply reply_error(struct arena *arena, unsigned status, const struct head *request, struct slice page);
 /* 308 Permanent Redirect: the method and the body stay. */
 struct reply reply_redirect(struct arena *arena, struct slice location);
 /* 200 text/plain: for HTTP-01, whose body is exactly this (RFC 8555 §8.3). */

@@ -1,5 +1,7 @@
 #include "exchange/route.h"
 
+#include "base/b64url.h"
+
 #include <stdio.h>
 
 static const char challenge_path[] = "/.well-known/acme-challenge/";
@@ -12,9 +14,10 @@ static struct route route_refuse(unsigned status, const char *why)
 static struct route route_site(const struct config_site *site, const struct head *head, struct arena *arena)
 {
     if (site->kind == CONFIG_SITE_PROXY)
-        return (struct route){.kind = ROUTE_PROXY, .group = site->group};
+        return (struct route){.kind = ROUTE_PROXY, .group = site->group, .guarded = true};
     struct slice target = head->target.ptr[0] == '/' ? head->target : SLICE_LIT("/");
     return (struct route){.kind = ROUTE_REDIRECT,
+                          .guarded = true,
                           .text = arena_printf(arena, "%.*s%.*s", (int)site->redirect_to.len, site->redirect_to.ptr,
                                                (int)target.len, target.ptr)};
 }
@@ -29,6 +32,12 @@ static const struct config_site *route_find_site(const struct config *config, co
     return site;
 }
 
+/* What a CA may ask for. It leads nowhere else, whatever a backend makes of dots and slashes. */
+static bool route_is_token(struct slice text)
+{
+    return text.len >= LIMIT_TOKEN_MIN && text.len <= LIMIT_TOKEN_MAX && b64url_valid(text);
+}
+
 /* Tokens on names that we manage are answered here or are nobody's; on other names they are the backend's business. */
 static bool route_challenge(const struct config *config, const struct certset *set, const struct head *head,
                             struct slice host, struct arena *arena, struct route *out_route)
@@ -39,7 +48,7 @@ static bool route_challenge(const struct config *config, const struct certset *s
     const struct certset_name *name = certset_find(set, host);
     if (!name || !name->managed) {
         const struct config_site *site = route_find_site(config, set, host);
-        if (!site || site->kind != CONFIG_SITE_PROXY)
+        if (!site || site->kind != CONFIG_SITE_PROXY || !route_is_token(slice_skip(head->target, prefix.len)))
             return false;
         *out_route = (struct route){.kind = ROUTE_PROXY, .group = site->group};
         return true;
@@ -92,7 +101,8 @@ static struct route route_plain(const struct config *config, const struct certse
     const struct config_site *site = route_find_site(config, set, host);
     if (!site)
         return route_refuse(421, "the name is not served here");
-    if (config->listen.http_mode == CONFIG_HTTP_SERVE || site->kind == CONFIG_SITE_REDIRECT ||
+    bool asks = config->policy.num_users > 0; /* for a password, which is not to be sent in the clear */
+    if (config->listen.http_mode == CONFIG_HTTP_SERVE || (site->kind == CONFIG_SITE_REDIRECT && !asks) ||
         route_proxy_ended_tls(config, site, secure))
         return route_site(site, head, arena);
     return route_to_https(config, head, host, arena);

@@ -14,6 +14,7 @@ enum route_kind {
 struct route {
     enum route_kind kind;
     const struct config_group *group;
+    bool guarded;      /* goes to a backend or another host: exchange/policy has a word in it */
     struct slice text; /* in the arena */
     unsigned status;
     const char *why;
@@ -21,7 +22,8 @@ struct route {
 
 /* HTTP-01 of managed names before anything else (RFC 8555 §8.3, ACME-75); then, on TLS, only names that this connection's
  * certificate serves (RFC 9110 §7.4: 421); on plain HTTP as HTTP_MODE says. secure: the client's own connection is TLS
- * (identity.h); where a trusted proxy ended it and asks us in plain HTTP, a redirect to https would go on for ever. */
+ * (identity.h); where a trusted proxy ended it and asks us in plain HTTP, a redirect to https would go on for ever.
+ * Challenges and the redirect to HTTPS are for everybody, all else is guarded. */
 struct route route_request(const struct config *config, const struct certset *set, const struct exchange_client *client,
                            const struct head *head, bool secure, struct arena *arena);
 

@@ -186,29 +186,95 @@ static void challenges_of_managed_names_come_before_all_else(void)
     }
 }
 
+#define USER "PORTICO_BASIC_AUTH=ann:$2b$04$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy"
+
+/* What has no password to give is not asked for one, and nobody is asked in the clear. */
+static void all_but_challenges_and_the_redirect_to_https_is_guarded(void)
+{
+    struct world world;
+    world_init(&world, USER);
+    certset_put_pending(world.set, SLICE_LIT("pending-token-of-an-order"), SLICE_LIT("pending-token-of-an-order.key"));
+    CHECK(ask(&world, "a.test", "a.test", "/").guarded);
+    CHECK(ask(&world, "old.test", "old.test", "/").guarded);
+    CHECK(!ask(&world, "a.test", "a.test", CHALLENGE "pending-token-of-an-order").guarded);
+    CHECK(ask(&world, "x.w.test", "x.w.test", CHALLENGE "../../secret").guarded);
+    CHECK(ask(&world, "x.w.test", "x.w.test", CHALLENGE TOKEN "/../../secret").guarded);
+    CHECK(ask(&world, "x.w.test", "x.w.test", CHALLENGE "short").guarded);
+    world.client.secure = false;
+    struct route route = ask(&world, "", "x.w.test", CHALLENGE TOKEN);
+    check_proxy(route, "http://w:80");
+    CHECK(!route.guarded);
+    CHECK(!ask(&world, "", "a.test", "/").guarded);
+    route = ask(&world, "", "old.test", "/o");
+    CHECK_SLICE(route.text, "https://old.test/o");
+    CHECK(!route.guarded);
+    CHECK_SLICE(ask(&world, "", "x.w.test", CHALLENGE "../x").text, "https://x.w.test" CHALLENGE "../x");
+    world_cleanup(&world);
+    world_init(&world, "PORTICO_HTTP_MODE=serve");
+    world.client.secure = false;
+    CHECK(ask(&world, "", "a.test", "/").guarded && ask(&world, "", "old.test", "/").guarded);
+    world_cleanup(&world);
+}
+
+/* ERROR_PAGE stands for what the backend failed to say; other errors are ours to explain. */
+static void the_error_page_takes_the_place_of_502_503_and_504(void)
+{
+    static const unsigned others[] = {400, 401, 403, 404, 413, 421, 500, 501, 505};
+    struct slice page = SLICE_LIT("<h1>Back soon</h1>");
+    struct arena arena = {0};
+    struct head *json = arena_calloc(&arena, 1, sizeof *json);
+    head_add(json, &arena, SLICE_LIT("Accept"), SLICE_LIT("application/json"));
+    json->fields.at[0].id = FIELD_ACCEPT;
+    for (unsigned status = 502; status <= 504; status++) {
+        struct reply reply = reply_error(&arena, status, NULL, page);
+        CHECK_SLICE(reply.body, "<h1>Back soon</h1>");
+        CHECK_INT(reply.head->length, page.len);
+        CHECK_INT(reply.head->status, status);
+        CHECK_SLICE(head_get(reply.head, FIELD_CONTENT_TYPE), "text/html; charset=utf-8");
+        CHECK(slice_starts(reply_error(&arena, status, json, page).body, SLICE_LIT("{\"status\":50")));
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        CHECK(!slice_eq(reply_error(&arena, others[i], NULL, page).body, page));
+    arena_cleanup(&arena);
+}
+
+static void refusals_say_what_the_client_can_do(void)
+{
+    struct arena arena = {0};
+    struct reply reply = reply_error(&arena, 401, NULL, SLICE_NONE);
+    CHECK_SLICE(head_get_named(reply.head, SLICE_LIT("WWW-Authenticate")),
+                "Basic realm=\"restricted\", charset=\"UTF-8\"");
+    reply = reply_error(&arena, 503, NULL, SLICE_NONE);
+    CHECK_SLICE(head_get_named(reply.head, SLICE_LIT("Retry-After")), "1");
+    reply = reply_error(&arena, 403, NULL, SLICE_NONE);
+    CHECK(!head_get_named(reply.head, SLICE_LIT("WWW-Authenticate")).ptr);
+    arena_cleanup(&arena);
+}
+
 static void replies_suit_who_asks_and_tell_nothing_internal(void)
 {
     struct arena arena = {0};
     struct head *head = arena_calloc(&arena, 1, sizeof *head);
-    struct reply reply = reply_error(&arena, 502, NULL);
+    struct reply reply = reply_error(&arena, 502, NULL, SLICE_NONE);
     CHECK_SLICE(head_get(reply.head, FIELD_CONTENT_TYPE), "text/html; charset=utf-8");
     CHECK_INT(reply.head->length, reply.body.len);
     CHECK(memmem(reply.body.ptr, reply.body.len, "502 Bad Gateway", 15));
     head_add(head, &arena, SLICE_LIT("Accept"), SLICE_LIT("application/json;q=0.9, text/html"));
     head->fields.at[0].id = FIELD_ACCEPT;
-    reply = reply_error(&arena, 421, head);
+    reply = reply_error(&arena, 421, head, SLICE_NONE);
     CHECK_SLICE(head_get(reply.head, FIELD_CONTENT_TYPE), "application/problem+json");
     CHECK(slice_starts(reply.body, SLICE_LIT("{\"status\":421,\"title\":\"Misdirected Request\",")));
     head->fields.at[0].value = SLICE_LIT("text/html,application/json");
-    CHECK_SLICE(head_get(reply_error(&arena, 421, head).head, FIELD_CONTENT_TYPE), "text/html; charset=utf-8");
+    CHECK_SLICE(head_get(reply_error(&arena, 421, head, SLICE_NONE).head, FIELD_CONTENT_TYPE),
+                "text/html; charset=utf-8");
     reply = reply_redirect(&arena, SLICE_LIT("https://a.test/"));
     CHECK_INT(reply.head->status, 308);
     CHECK_SLICE(head_get(reply.head, FIELD_LOCATION), "https://a.test/");
     CHECK_INT(reply.body.len, 0);
     CHECK_SLICE(reply_text(&arena, SLICE_LIT("token.thumb")).body, "token.thumb"); /* exactly */
-    static const unsigned statuses[] = {400, 404, 405, 408, 413, 414, 417, 421, 431, 501, 502, 503, 504, 505};
+    static const unsigned statuses[] = {400, 401, 403, 404, 405, 408, 413, 414, 417, 421, 431, 501, 502, 503, 504, 505};
     for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
-        CHECK(reply_error(&arena, statuses[i], NULL).head->reason.len > 0);
+        CHECK(reply_error(&arena, statuses[i], NULL, SLICE_NONE).head->reason.len > 0);
     arena_cleanup(&arena);
 }
 
@@ -218,6 +284,9 @@ int main(void)
     RUN(redirects_keep_the_path_and_the_query);
     RUN(a_proxy_that_ended_tls_is_served_on_plain_http);
     RUN(challenges_of_managed_names_come_before_all_else);
+    RUN(all_but_challenges_and_the_redirect_to_https_is_guarded);
+    RUN(the_error_page_takes_the_place_of_502_503_and_504);
+    RUN(refusals_say_what_the_client_can_do);
     RUN(replies_suit_who_asks_and_tell_nothing_internal);
     return checks_done();
 }
