@@ -17,8 +17,11 @@ struct conn {
     struct h1_front h1;
     struct exchange_client client;
     struct tick handshake;
+    struct proxy_line_reader header;
     bool secure;
-    bool fronted; /* h1 has the events */
+    bool header_due; /* a PROXY protocol header comes first */
+    bool tried;      /* it spoke, or let the time pass: how it ends without a request is told */
+    bool fronted;    /* h1 has the events */
     bool tls_opened;
     char peer[ADDRESS_TEXT_BYTES], port[6];
     char *server_name; /* owned; NULL: none */
@@ -35,7 +38,7 @@ static struct conn *conn_of(struct sink *sink)
 static void conn_closed(struct conn *conn, struct err err)
 {
     struct conn_env *env = conn->env;
-    bool handshake_failed = conn->secure && !conn->fronted;
+    bool handshake_failed = conn->secure && !conn->fronted && conn->tried;
     tick_stop(&conn->handshake);
     counters_add(env->exchange->counters, COUNTER_CONNS_CLOSED, 1);
     if (handshake_failed) {
@@ -46,6 +49,7 @@ static void conn_closed(struct conn *conn, struct err err)
     list_remove(&conn->node);
     env->num_conns--;
     conn_credit_release(env->credit);
+    proxy_line_reader_cleanup(&conn->header);
     mem_free(conn->server_name);
     tls_identity_free(conn->identity);
     mem_free(conn);
@@ -63,9 +67,21 @@ static void conn_sink_closed(struct sink *sink, struct err err)
     conn_closed(conn_of(sink), err);
 }
 
+static void conn_refuse_header(struct conn *conn, const char *why)
+{
+    struct exchange_env *env = conn->env->exchange;
+    counters_add(env->counters, COUNTER_PROXY_LINES_REFUSED, 1);
+    LOG_DEBUG_EVENT(env->log, "proxy_header_refused", LOG_STR("client", conn->peer), LOG_STR("reason", why));
+    stream_close(&conn->tcp.base);
+}
+
 static void conn_sink_end(struct sink *sink)
 {
-    stream_close(&conn_of(sink)->tcp.base); /* left before it said anything */
+    struct conn *conn = conn_of(sink);
+    if (conn->header_due && conn->header.held.len)
+        conn_refuse_header(conn, "the header was cut");
+    else
+        stream_close(&conn->tcp.base); /* left before it said anything: a load balancer asks whether we are there */
 }
 
 static void conn_sink_drained(struct sink *sink)
@@ -75,7 +91,11 @@ static void conn_sink_drained(struct sink *sink)
 
 static void conn_handshake_expired(struct tick *tick)
 {
-    stream_reset(&container_of(tick, struct conn, handshake)->tcp.base);
+    struct conn *conn = container_of(tick, struct conn, handshake);
+    conn->tried = !conn->header_due;
+    if (conn->header_due)
+        conn_refuse_header(conn, "no header came in time");
+    stream_reset(&conn->tcp.base);
 }
 
 /* ---- TLS ---- */
@@ -124,17 +144,71 @@ static void conn_refuse_plain(struct conn *conn)
     stream_close(&conn->tcp.base);
 }
 
-static void conn_sink_data(struct sink *sink, struct slice bytes)
+static void conn_first_bytes(struct conn *conn, struct slice bytes)
 {
-    struct conn *conn = conn_of(sink);
     bool tls = bytes.ptr[0] == 0x16; /* a handshake record */
     bool letter = bytes.ptr[0] >= 'A' && bytes.ptr[0] <= 'Z';
-    if (conn->secure && tls)
+    conn->tried = true;
+    if (tls)
         conn_open_tls(conn, bytes);
-    else if (conn->secure && letter)
+    else if (letter)
         conn_refuse_plain(conn);
     else
         stream_close(&conn->tcp.base);
+}
+
+/* ---- who it is: the socket's peer, or whom a trusted peer speaks for ---- */
+
+static void conn_set_peer(struct conn *conn, const struct address *address)
+{
+    address_ip_text(address, conn->peer);
+    conn->client.peer = slice_str(conn->peer);
+    conn->client.peer_port = address_port(address);
+    identity_set_peer(&conn->client, address, &conn->env->exchange->config->identity.trusted_proxies);
+}
+
+static void conn_open_plain(struct conn *conn)
+{
+    conn->fronted = true;
+    h1_front_open(&conn->h1, &conn->tcp.base, conn->env->exchange, &conn->client);
+}
+
+/* What follows the header in the same read goes on to whoever takes the events now. */
+static void conn_header_read(struct conn *conn, const struct proxy_line *line, struct slice rest)
+{
+    conn->header_due = false;
+    if (line->known) {
+        struct address from = address_of_ip(&line->from.ip, line->from.port);
+        conn_set_peer(conn, &from);
+        conn->client.ends = *line;
+    }
+    if (!conn->secure) {
+        tick_stop(&conn->handshake);
+        conn_open_plain(conn);
+    }
+    if (rest.len)
+        conn->tcp.base.sink->ops->data(conn->tcp.base.sink, rest);
+}
+
+static void conn_header_bytes(struct conn *conn, struct slice in)
+{
+    struct proxy_line line;
+    size_t used;
+    const char *why;
+    switch (proxy_line_feed(&conn->header, in, &line, &used, &why)) {
+    case PROXY_LINE_MORE: return;
+    case PROXY_LINE_DONE: conn_header_read(conn, &line, slice_skip(in, used)); return;
+    case PROXY_LINE_ERROR: conn_refuse_header(conn, why); return;
+    }
+}
+
+static void conn_sink_data(struct sink *sink, struct slice bytes)
+{
+    struct conn *conn = conn_of(sink);
+    if (conn->header_due)
+        conn_header_bytes(conn, bytes);
+    else
+        conn_first_bytes(conn, bytes);
 }
 
 static const struct sink_ops conn_sink_ops = {
@@ -145,12 +219,17 @@ static const struct sink_ops conn_sink_ops = {
     .closed = conn_sink_closed,
 };
 
-static void conn_set_peer(struct conn *conn, const struct address *address)
+/* For PROXY_PROTOCOL_OUT: the two ends as the client sees them. */
+static void conn_learn_ends(struct conn *conn, const struct address *peer)
 {
-    address_ip_text(address, conn->peer);
-    conn->client.peer = slice_str(conn->peer);
-    conn->client.peer_port = address_port(address);
-    identity_set_peer(&conn->client, address, &conn->env->exchange->config->identity.trusted_proxies);
+    struct proxy_line *ends = &conn->client.ends;
+    struct address ours;
+    ends->known = address_ip(peer, &ends->from.ip) && address_of_socket(tcp_stream_fd(&conn->tcp), &ours) &&
+                  address_ip(&ours, &ends->to.ip);
+    if (!ends->known)
+        return;
+    ends->from.port = address_port(peer);
+    ends->to.port = address_port(&ours);
 }
 
 static void conn_describe_client(struct conn *conn)
@@ -160,8 +239,12 @@ static void conn_describe_client(struct conn *conn)
     conn->client.secure = conn->secure;
     snprintf(conn->port, sizeof conn->port, "%u", conn->secure ? config->listen.https_public_port : 80u);
     conn->client.port_text = slice_str(conn->port);
-    if (address_of_peer(tcp_stream_fd(&conn->tcp), &peer))
-        conn_set_peer(conn, &peer);
+    if (!address_of_peer(tcp_stream_fd(&conn->tcp), &peer))
+        return;
+    conn_set_peer(conn, &peer);
+    conn->header_due = config->identity.proxy_protocol_in && conn->client.trusted;
+    if (config->identity.proxy_protocol_out != CONFIG_PROXY_OUT_OFF)
+        conn_learn_ends(conn, &peer);
 }
 
 void conn_open(struct conn_env *env, int fd, bool unix_socket, bool secure)
@@ -183,13 +266,12 @@ void conn_open(struct conn_env *env, int fd, bool unix_socket, bool secure)
     env->num_conns++;
     counters_add(env->exchange->counters, COUNTER_CONNS_ACCEPTED, 1);
     conn_describe_client(conn);
-    if (secure) {
+    if (secure || conn->header_due) {
         conn->tcp.base.sink = &conn->sink;
         tick_start(&env->exchange->loop->ticker, &conn->handshake, LIMIT_HANDSHAKE_MS);
         stream_read_start(&conn->tcp.base);
     } else {
-        conn->fronted = true;
-        h1_front_open(&conn->h1, &conn->tcp.base, env->exchange, &conn->client);
+        conn_open_plain(conn);
     }
 }
 

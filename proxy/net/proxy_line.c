@@ -266,6 +266,24 @@ enum proxy_line_verdict proxy_line_read(struct slice bytes, struct proxy_line *o
     return verdict;
 }
 
+enum proxy_line_verdict proxy_line_feed(struct proxy_line_reader *reader, struct slice in, struct proxy_line *out_line,
+                                        size_t *out_used, const char **out_why)
+{
+    size_t before = reader->held.len, len = 0;
+    buf_append_slice(&reader->held, slice_first(in, LIMIT_PROXY_LINE_BYTES - before));
+    enum proxy_line_verdict verdict = proxy_line_read(buf_slice(&reader->held), out_line, &len, out_why);
+    if (verdict == PROXY_LINE_DONE)
+        *out_used = len - before;
+    if (verdict != PROXY_LINE_MORE)
+        proxy_line_reader_cleanup(reader);
+    return verdict;
+}
+
+void proxy_line_reader_cleanup(struct proxy_line_reader *reader)
+{
+    buf_cleanup(&reader->held);
+}
+
 /* ---- writing ---- */
 
 static bool ends_are_v4(const struct proxy_line *line)

@@ -35,6 +35,16 @@ enum proxy_line_verdict {
 enum proxy_line_verdict proxy_line_read(struct slice bytes, struct proxy_line *out_line, size_t *out_len,
                                         const char **out_why);
 
+/* The same, of bytes as they come. Owns the beginning of a header, LIMIT_PROXY_LINE_BYTES at most; zeroed it is new. */
+struct proxy_line_reader {
+    struct buf held;
+};
+
+/* DONE: the first *out_used bytes of `in` were the rest of the header. Not called again after DONE or ERROR. */
+enum proxy_line_verdict proxy_line_feed(struct proxy_line_reader *reader, struct slice in, struct proxy_line *out_line,
+                                        size_t *out_used, const char **out_why);
+void proxy_line_reader_cleanup(struct proxy_line_reader *reader);
+
 /* What version 2 can tell of the client's TLS (§2.2.1, 2.2.2, 2.2.6). Empty texts are left out; longer ones than
  * LIMIT_PROXY_TEXT_BYTES are cut. */
 struct proxy_line_tls {

@@ -334,6 +334,40 @@ static void the_clients_tls_is_told(void)
                                       "\x22\x00\x02me"));
 }
 
+/* Cut at every byte, and with what follows in the same read. */
+static void a_header_is_read_as_it_comes(void)
+{
+    static const struct slice both[] = {SLICE_LIT("PROXY TCP4 192.0.2.1 198.51.100.2 56068 443\r\nGET"),
+                                        SLICE_LIT(SIGNATURE "\x21\x11\x00\x0c" ENDS_V4 "GET")};
+    for (size_t i = 0; i < 2; i++)
+        for (size_t cut = 0; cut < both[i].len - 3; cut++) {
+            struct proxy_line_reader reader = {0};
+            struct proxy_line line = {0};
+            const char *why = NULL;
+            size_t used = 0;
+            CHECK_INT(proxy_line_feed(&reader, slice_first(both[i], cut), &line, &used, &why), PROXY_LINE_MORE);
+            struct slice rest = slice_skip(both[i], cut);
+            CHECK_INT(proxy_line_feed(&reader, rest, &line, &used, &why), PROXY_LINE_DONE);
+            CHECK_SLICE(slice_skip(rest, used), "GET");
+            CHECK_STR(said_of(&line), "192.0.2.1:56068 198.51.100.2:443");
+            CHECK_INT(reader.held.cap, 0);
+        }
+}
+
+static void a_header_that_is_none_is_not_kept(void)
+{
+    struct proxy_line_reader reader = {0};
+    struct proxy_line line;
+    const char *why = NULL;
+    size_t used;
+    char flood[3 * LIMIT_PROXY_LINE_BYTES];
+    memset(flood, 'x', sizeof flood);
+    memcpy(flood, "PROXY UNKNOWN ", 14);
+    CHECK_INT(proxy_line_feed(&reader, slice_make(flood, sizeof flood), &line, &used, &why), PROXY_LINE_ERROR);
+    CHECK_STR(why, "no end of the line within 107 bytes");
+    CHECK_INT(reader.held.cap, 0);
+}
+
 static void a_long_text_is_cut(void)
 {
     char name[1000];
@@ -358,6 +392,8 @@ int main(void)
     RUN(unix_ends_are_not_known);
     RUN(the_longest_header_is_read);
     RUN(a_checksum_is_verified);
+    RUN(a_header_is_read_as_it_comes);
+    RUN(a_header_that_is_none_is_not_kept);
     RUN(both_versions_are_written);
     RUN(the_clients_tls_is_told);
     RUN(a_long_text_is_cut);
