@@ -5,8 +5,11 @@ static void announce_tls(const struct exchange_client *client, struct buf *out)
     struct proxy_line_tls tls = {.alpn = client->alpn,
                                  .authority = client->server_name,
                                  .version = slice_str(client->tls_version),
-                                 .cipher = slice_str(client->tls_cipher),
-                                 .resumed = client->tls_resumed};
+                                 .cipher = slice_str(client->tls_cipher)};
+    if (client->identity) {
+        tls.certificate = true;
+        tls.common_name = client->identity->common_name;
+    }
     proxy_line_write_v2(out, &client->ends, client->secure ? &tls : NULL);
 }
 

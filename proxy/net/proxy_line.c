@@ -346,9 +346,7 @@ static void append_tlv(struct buf *out, unsigned type, struct slice value)
 
 static void append_ssl(struct buf *out, const struct proxy_line_tls *tls)
 {
-    unsigned client = CLIENT_SSL;
-    if (tls->certificate)
-        client |= tls->resumed ? CLIENT_CERT_SESS : CLIENT_CERT_CONN | CLIENT_CERT_SESS;
+    unsigned client = CLIENT_SSL | (tls->certificate ? CLIENT_CERT_CONN | CLIENT_CERT_SESS : 0u);
     buf_append_char(out, (char)TLV_SSL);
     size_t len_at = out->len;
     append_u16(out, 0);

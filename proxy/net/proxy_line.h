@@ -50,8 +50,7 @@ void proxy_line_reader_cleanup(struct proxy_line_reader *reader);
 struct proxy_line_tls {
     struct slice alpn, authority; /* authority: SNI */
     struct slice version, cipher; /* "TLSv1.3", "TLS_AES_128_GCM_SHA256" */
-    bool certificate;             /* the client gave one, and it was verified */
-    bool resumed;                 /* it gave it earlier, in the session that was resumed */
+    bool certificate;             /* the client gave one on this connection, and it was verified */
     struct slice common_name;     /* of its subject */
 };
 

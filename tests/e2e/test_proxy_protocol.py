@@ -313,6 +313,19 @@ def test_the_clients_tls_is_told(told):
     assert tlvs[(0x20, 0x23)].startswith(b"TLS_ECDHE_") and cipher.startswith("ECDHE-")
 
 
+def test_the_clients_certificate_is_told(told, authority):
+    chain, key = authority.issue_files("device.test", stem="device", client=True)
+    portico, seen = told("v2-tls", TLS_CLIENT_AUTH="optional", TLS_CLIENT_CA_FILE=authority.path)
+    context = tls_context()
+    context.load_cert_chain(chain, key)
+    with portico.tls("a.test", context=context) as client:
+        assert client.get("a.test").status == 200
+    with portico.tls("a.test") as client:
+        assert client.get("a.test").status == 200
+    assert [header[3][0x20][:5] for header in seen] == [b"\x07\0\0\0\0", b"\x01\0\0\0\x01"]
+    assert [header[3].get((0x20, 0x22)) for header in seen] == [b"device.test", None]
+
+
 def test_no_connection_serves_two_clients_requests(told):
     """Keep-alive towards the client goes on; each request has a connection that was announced for it."""
     portico, seen = told("v1")

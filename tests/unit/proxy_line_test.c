@@ -328,10 +328,6 @@ static void the_clients_tls_is_told(void)
     check_written(&v4, &tls, 2,
                   SLICE_LIT(SIGNATURE "\x21\x11\x00\x19" ENDS_V4 "\x20\x00\x0a\x07\0\0\0\0"
                                       "\x22\x00\x02me"));
-    tls.resumed = true;
-    check_written(&v4, &tls, 2,
-                  SLICE_LIT(SIGNATURE "\x21\x11\x00\x19" ENDS_V4 "\x20\x00\x0a\x05\0\0\0\0"
-                                      "\x22\x00\x02me"));
 }
 
 /* Cut at every byte, and with what follows in the same read. */
