@@ -29,8 +29,8 @@ struct conn {
     bool header_due; /* a PROXY protocol header comes first */
     bool tried;      /* it spoke, or let the time pass: how it ends without a request is told */
     bool tls_opened;
-    char peer[ADDRESS_TEXT_BYTES], port[6];
-    char *server_name; /* owned; NULL: none */
+    char peer[48], port[6];
+    char *server_name;             /* owned; NULL: none */
     struct tls_identity *identity; /* owned; NULL: none */
 };
 
@@ -193,7 +193,8 @@ static void conn_first_bytes(struct conn *conn, struct slice bytes)
 
 static void conn_set_peer(struct conn *conn, const struct address *address)
 {
-    address_ip_text(address, conn->peer);
+    char text[ADDRESS_TEXT_BYTES];
+    snprintf(conn->peer, sizeof conn->peer, "%.47s", address_ip_text(address, text));
     conn->client.peer = slice_str(conn->peer);
     conn->client.peer_port = address_port(address);
     identity_set_peer(&conn->client, address, &conn->env->exchange->config->identity.trusted_proxies);

@@ -220,6 +220,14 @@ static void raw_acquired(struct pool_wait *wait, struct upstream *upstream, stru
         raw_unreachable(front, err);
 }
 
+/* ALLOW_IPS: what is 403 in HTTP. */
+static bool raw_allows(const struct raw_front *front)
+{
+    struct ip ip;
+    return !front->config->policy.allow_ips_given ||
+           (ip_parse(front->client->peer, &ip) && cidr_list_has(&front->config->policy.allow_ips, &ip));
+}
+
 void raw_front_open(struct raw_front *front, struct stream *stream, struct exchange_env *env,
                     const struct exchange_client *client, const struct config_group *group)
 {
@@ -236,9 +244,12 @@ void raw_front_open(struct raw_front *front, struct stream *stream, struct excha
     pool_wait_init(&front->wait, env->pool, raw_acquired);
     front->wait.preamble = announce_client(front->config, client, &front->arena);
     stream->sink = &front->sink;
+    stream_read_start(stream);
+    if (!raw_allows(front)) {
+        raw_cut(front, "the client's address is not allowed");
+        return;
+    }
     struct upstream *upstream = pool_acquire(&front->wait, front->config, group, true);
     if (upstream)
         raw_connected(front, upstream);
-    else
-        stream_read_start(stream);
 }
