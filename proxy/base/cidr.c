@@ -7,7 +7,7 @@ enum { MAPPED_BITS = 96 };
 
 static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-static bool ip_is_v4(const struct ip *ip)
+bool ip_is_v4(const struct ip *ip)
 {
     return memcmp(ip->bytes, mapped_prefix, sizeof mapped_prefix) == 0;
 }

@@ -27,6 +27,7 @@ bool ip_parse(struct slice text, struct ip *out_ip);
 enum { IP_TEXT_BYTES = 46 };
 /* The canonical text (RFC 5952; IPv4 dotted), without brackets; returns out. */
 const char *ip_text(const struct ip *ip, char out[IP_TEXT_BYTES]);
+bool ip_is_v4(const struct ip *ip);
 /* "10.0.0.0/8", "2001:db8::/32", or an address alone. False where a bit behind the prefix is set, too: it was meant
  * otherwise. */
 bool cidr_parse(struct slice text, struct cidr *out_cidr);

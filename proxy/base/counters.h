@@ -11,6 +11,7 @@
 #define COUNTERS(X)         \
     X(CONNS_ACCEPTED)       \
     X(CONNS_CLOSED)         \
+    X(PROXY_LINES_REFUSED)  \
     X(HANDSHAKES_FULL)      \
     X(HANDSHAKES_RESUMED)   \
     X(HANDSHAKES_FAILED)    \

@@ -31,6 +31,8 @@ enum {
     LIMIT_LINGER_MS = 2000, /* discard after our close, so that no RST overtakes the answer */
     LIMIT_LINGER_BYTES = 256 * 1024,
     LIMIT_HANDSHAKE_MS = 10000,
+    LIMIT_PROXY_LINE_BYTES = 4 * 1024, /* a PROXY protocol header; what NGINX takes, load balancers send some 500 */
+    LIMIT_PROXY_TEXT_BYTES = 255,      /* a text in one of ours: names are shorter */
     LIMIT_DRAIN_FIRST_MS = 1000,   /* for the first request of a connection that was made just before a drain */
     LIMIT_WRITE_STALL_MS = 60000,  /* no progress of a queue: the reader is gone or hostile */
     LIMIT_BODY_RATE_BYTES_S = 500, /* a body slower than this, after the grace, holds a backend hostage */

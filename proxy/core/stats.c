@@ -20,6 +20,7 @@ struct stats_row {
 /* Rows of one name stand together; the type line is written when the name changes. */
 static const struct stats_row stats_rows[] = {
     {"portico_connections_accepted_total", "", COUNTER_CONNS_ACCEPTED},
+    {"portico_proxy_protocol_refused_total", "", COUNTER_PROXY_LINES_REFUSED},
     {"portico_handshakes_total", "{result=\"full\"}", COUNTER_HANDSHAKES_FULL},
     {"portico_handshakes_total", "{result=\"resumed\"}", COUNTER_HANDSHAKES_RESUMED},
     {"portico_handshakes_total", "{result=\"failed\"}", COUNTER_HANDSHAKES_FAILED},

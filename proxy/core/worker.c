@@ -1,6 +1,7 @@
 #include "core/worker.h"
 
 #include "exchange/passwords.h"
+#include "exchange/route.h"
 #include "upstream/pool.h"
 
 #include <signal.h>
@@ -187,6 +188,12 @@ static void worker_challenge_answered(struct exchange_env *env, struct slice tok
     }
 }
 
+static bool worker_name_is_raw(void *ctx, struct slice name)
+{
+    const struct worker *worker = ctx;
+    return route_raw(worker->exchange.config, worker->exchange.certset, name) != NULL;
+}
+
 /* ---- the thread ---- */
 
 static void worker_main(void *arg)
@@ -250,6 +257,8 @@ struct worker *worker_new(const struct worker_options *options)
         .serve_unknown = config->tls.unknown_sni == CONFIG_SNI_DEFAULT,
         .current = &worker->exchange.certset,
         .protocols = worker_protocols,
+        .without_alpn = worker_name_is_raw,
+        .without_alpn_ctx = worker,
         .signer = {.pool = options->sign_pool, .port = worker->port}};
     if (err_is(worker_client_auth(config, &tls.client_auth)))
         abort(); /* worker_check would have said so */

@@ -1,6 +1,7 @@
 #include "exchange/exchange.h"
 
 #include "exchange/access_log.h"
+#include "exchange/announce.h"
 #include "exchange/answer.h"
 #include "exchange/exchange_state.h"
 #include "exchange/policy.h"
@@ -271,6 +272,7 @@ static void exchange_connect(struct exchange *x, bool fresh_only)
 {
     x->asked_ms = net_loop_now_ms(x->env->loop);
     x->connected_ms = x->head_ms = 0;
+    x->wait.preamble = announce_client(x->config, x->client, &x->arena);
     struct upstream *upstream = pool_acquire(&x->wait, x->config, x->group, fresh_only);
     if (upstream)
         exchange_connected(x, upstream);

@@ -19,6 +19,7 @@
 #include "exchange/encoder.h"
 #include "exchange/front.h"
 #include "net/net_loop.h"
+#include "net/proxy_line.h"
 #include "tls/certset.h"
 #include "tls/tls_identity.h"
 
@@ -53,6 +54,7 @@ struct exchange_client {
     bool secure;              /* over TLS */
     struct slice port_text;   /* public: of X-Forwarded-Port */
     struct slice server_name; /* SNI, normalised; empty: none */
+    struct proxy_line ends;   /* the client's address and the one it came to; known where PROXY_PROTOCOL_OUT is on */
     const char *tls_version;  /* "TLSv1.3"; NULL without TLS */
     const char *tls_cipher;   /* RFC's name; NULL without TLS */
     struct slice alpn;        /* the protocol that was agreed on; empty: none */

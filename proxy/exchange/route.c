@@ -11,10 +11,21 @@ static struct route route_refuse(unsigned status, const char *why)
     return (struct route){.kind = ROUTE_REFUSE, .status = status, .why = why};
 }
 
+/* Only TLS connections of its own carry raw bytes: a request for such a name came the wrong way. */
+static struct route route_proxy(const struct config_group *group)
+{
+    if (group->tcp)
+        return route_refuse(421, "the name is served as raw bytes");
+    return (struct route){.kind = ROUTE_PROXY, .group = group};
+}
+
 static struct route route_site(const struct config_site *site, const struct head *head, struct arena *arena)
 {
-    if (site->kind == CONFIG_SITE_PROXY)
-        return (struct route){.kind = ROUTE_PROXY, .group = site->group, .guarded = true};
+    if (site->kind == CONFIG_SITE_PROXY) {
+        struct route route = route_proxy(site->group);
+        route.guarded = true;
+        return route;
+    }
     struct slice target = head->target.ptr[0] == '/' ? head->target : SLICE_LIT("/");
     return (struct route){.kind = ROUTE_REDIRECT,
                           .guarded = true,
@@ -50,7 +61,7 @@ static bool route_challenge(const struct config *config, const struct certset *s
         const struct config_site *site = route_find_site(config, set, host);
         if (!site || site->kind != CONFIG_SITE_PROXY || !route_is_token(slice_skip(head->target, prefix.len)))
             return false;
-        *out_route = (struct route){.kind = ROUTE_PROXY, .group = site->group};
+        *out_route = route_proxy(site->group);
         return true;
     }
     struct buf answer = {0};
@@ -123,4 +134,14 @@ struct route route_request(const struct config *config, const struct certset *se
     if (!site || !route_connection_serves(set, client, host))
         return route_refuse(421, "the name is not served on this connection");
     return route_site(site, head, arena);
+}
+
+const struct config_group *route_raw(const struct config *config, const struct certset *set, struct slice name)
+{
+    const struct config_site *site = name.len ? config_site_for(config, name) : NULL;
+    if (!site && set && set->default_name)
+        site = config_site_for(config, slice_str(set->default_name));
+    if (!site)
+        site = &config->default_site;
+    return site->kind == CONFIG_SITE_PROXY && site->group->tcp ? site->group : NULL;
 }

@@ -27,4 +27,8 @@ struct route {
 struct route route_request(const struct config *config, const struct certset *set, const struct exchange_client *client,
                            const struct head *head, bool secure, struct arena *arena);
 
+/* The backends of a TLS connection that carries raw bytes; NULL where it carries HTTP. name: SNI, normalised; where it is
+ * unknown or empty, the name whose certificate is the default decides, else the default site. */
+const struct config_group *route_raw(const struct config *config, const struct certset *set, struct slice name);
+
 #endif

@@ -1,6 +1,7 @@
 #include "front/conn.h"
 
 #include "exchange/identity.h"
+#include "exchange/route.h"
 #include "net/address.h"
 #include "tls/tls_err.h"
 #include "tls/tls_select.h"
@@ -8,20 +9,28 @@
 #include <stdio.h>
 #include <unistd.h>
 
+enum conn_front { CONN_FRONT_NONE, CONN_FRONT_H1, CONN_FRONT_RAW };
+
 struct conn {
     struct list node;
     struct conn_env *env;
     struct tcp_stream tcp;
     struct tls_stream tls; /* where secure */
     struct sink sink;      /* of the top stream until a front takes it */
-    struct h1_front h1;
+    union {
+        struct h1_front h1;
+        struct raw_front raw;
+    } front;
+    enum conn_front front_kind; /* which of them has the events */
     struct exchange_client client;
     struct tick handshake;
+    struct proxy_line_reader header;
     bool secure;
-    bool fronted; /* h1 has the events */
+    bool header_due; /* a PROXY protocol header comes first */
+    bool tried;      /* it spoke, or let the time pass: how it ends without a request is told */
     bool tls_opened;
-    char peer[ADDRESS_TEXT_BYTES], port[6];
-    char *server_name; /* owned; NULL: none */
+    char peer[48], port[6];
+    char *server_name;             /* owned; NULL: none */
     struct tls_identity *identity; /* owned; NULL: none */
 };
 
@@ -35,7 +44,7 @@ static struct conn *conn_of(struct sink *sink)
 static void conn_closed(struct conn *conn, struct err err)
 {
     struct conn_env *env = conn->env;
-    bool handshake_failed = conn->secure && !conn->fronted;
+    bool handshake_failed = conn->secure && conn->front_kind == CONN_FRONT_NONE && conn->tried;
     tick_stop(&conn->handshake);
     counters_add(env->exchange->counters, COUNTER_CONNS_CLOSED, 1);
     if (handshake_failed) {
@@ -46,6 +55,7 @@ static void conn_closed(struct conn *conn, struct err err)
     list_remove(&conn->node);
     env->num_conns--;
     conn_credit_release(env->credit);
+    proxy_line_reader_cleanup(&conn->header);
     mem_free(conn->server_name);
     tls_identity_free(conn->identity);
     mem_free(conn);
@@ -55,7 +65,12 @@ static void conn_closed(struct conn *conn, struct err err)
 
 static void conn_front_closed(struct h1_front *front, struct err err)
 {
-    conn_closed(container_of(front, struct conn, h1), err);
+    conn_closed(container_of(front, struct conn, front.h1), err);
+}
+
+static void conn_raw_closed(struct raw_front *front, struct err err)
+{
+    conn_closed(container_of(front, struct conn, front.raw), err);
 }
 
 static void conn_sink_closed(struct sink *sink, struct err err)
@@ -63,9 +78,21 @@ static void conn_sink_closed(struct sink *sink, struct err err)
     conn_closed(conn_of(sink), err);
 }
 
+static void conn_refuse_header(struct conn *conn, const char *why)
+{
+    struct exchange_env *env = conn->env->exchange;
+    counters_add(env->counters, COUNTER_PROXY_LINES_REFUSED, 1);
+    LOG_DEBUG_EVENT(env->log, "proxy_header_refused", LOG_STR("client", conn->peer), LOG_STR("reason", why));
+    stream_close(&conn->tcp.base);
+}
+
 static void conn_sink_end(struct sink *sink)
 {
-    stream_close(&conn_of(sink)->tcp.base); /* left before it said anything */
+    struct conn *conn = conn_of(sink);
+    if (conn->header_due && conn->header.held.len)
+        conn_refuse_header(conn, "the header was cut");
+    else
+        stream_close(&conn->tcp.base); /* left before it said anything: a load balancer asks whether we are there */
 }
 
 static void conn_sink_drained(struct sink *sink)
@@ -75,7 +102,28 @@ static void conn_sink_drained(struct sink *sink)
 
 static void conn_handshake_expired(struct tick *tick)
 {
-    stream_reset(&container_of(tick, struct conn, handshake)->tcp.base);
+    struct conn *conn = container_of(tick, struct conn, handshake);
+    conn->tried = !conn->header_due;
+    if (conn->header_due)
+        conn_refuse_header(conn, "no header came in time");
+    stream_reset(&conn->tcp.base);
+}
+
+/* ---- fronts ---- */
+
+static void conn_open_h1(struct conn *conn, struct stream *stream)
+{
+    conn->front_kind = CONN_FRONT_H1;
+    conn->front.h1.closed = conn_front_closed;
+    h1_front_open(&conn->front.h1, stream, conn->env->exchange, &conn->client);
+}
+
+static void conn_open_raw(struct conn *conn, const struct config_group *group)
+{
+    conn->front_kind = CONN_FRONT_RAW;
+    conn->front.raw.closed = conn_raw_closed;
+    conn->tcp.stall_ms = (uint64_t)conn->env->exchange->config->client.stream_idle_timeout_ms;
+    raw_front_open(&conn->front.raw, &conn->tls.base, conn->env->exchange, &conn->client, group);
 }
 
 /* ---- TLS ---- */
@@ -97,8 +145,12 @@ static void conn_established(struct tls_stream *tls)
         conn->server_name = mem_dup(name.ptr, name.len);
         conn->client.server_name = slice_make(conn->server_name, name.len);
     }
-    conn->fronted = true;
-    h1_front_open(&conn->h1, &tls->base, conn->env->exchange, &conn->client);
+    const struct config_group *raw =
+        route_raw(conn->env->exchange->config, conn->env->exchange->certset, conn->client.server_name);
+    if (raw)
+        conn_open_raw(conn, raw);
+    else
+        conn_open_h1(conn, &tls->base);
 }
 
 static const struct sink_ops conn_sink_ops;
@@ -124,17 +176,66 @@ static void conn_refuse_plain(struct conn *conn)
     stream_close(&conn->tcp.base);
 }
 
-static void conn_sink_data(struct sink *sink, struct slice bytes)
+static void conn_first_bytes(struct conn *conn, struct slice bytes)
 {
-    struct conn *conn = conn_of(sink);
     bool tls = bytes.ptr[0] == 0x16; /* a handshake record */
     bool letter = bytes.ptr[0] >= 'A' && bytes.ptr[0] <= 'Z';
-    if (conn->secure && tls)
+    conn->tried = true;
+    if (tls)
         conn_open_tls(conn, bytes);
-    else if (conn->secure && letter)
+    else if (letter)
         conn_refuse_plain(conn);
     else
         stream_close(&conn->tcp.base);
+}
+
+/* ---- who it is: the socket's peer, or whom a trusted peer speaks for ---- */
+
+static void conn_set_peer(struct conn *conn, const struct address *address)
+{
+    char text[ADDRESS_TEXT_BYTES];
+    snprintf(conn->peer, sizeof conn->peer, "%.47s", address_ip_text(address, text));
+    conn->client.peer = slice_str(conn->peer);
+    conn->client.peer_port = address_port(address);
+    identity_set_peer(&conn->client, address, &conn->env->exchange->config->identity.trusted_proxies);
+}
+
+/* What follows the header in the same read goes on to whoever takes the events now. */
+static void conn_header_read(struct conn *conn, const struct proxy_line *line, struct slice rest)
+{
+    conn->header_due = false;
+    if (line->known) {
+        struct address from = address_of_ip(&line->from.ip, line->from.port);
+        conn_set_peer(conn, &from);
+        conn->client.ends = *line;
+    }
+    if (!conn->secure) {
+        tick_stop(&conn->handshake);
+        conn_open_h1(conn, &conn->tcp.base);
+    }
+    if (rest.len)
+        conn->tcp.base.sink->ops->data(conn->tcp.base.sink, rest);
+}
+
+static void conn_header_bytes(struct conn *conn, struct slice in)
+{
+    struct proxy_line line;
+    size_t used;
+    const char *why;
+    switch (proxy_line_feed(&conn->header, in, &line, &used, &why)) {
+    case PROXY_LINE_MORE: return;
+    case PROXY_LINE_DONE: conn_header_read(conn, &line, slice_skip(in, used)); return;
+    case PROXY_LINE_ERROR: conn_refuse_header(conn, why); return;
+    }
+}
+
+static void conn_sink_data(struct sink *sink, struct slice bytes)
+{
+    struct conn *conn = conn_of(sink);
+    if (conn->header_due)
+        conn_header_bytes(conn, bytes);
+    else
+        conn_first_bytes(conn, bytes);
 }
 
 static const struct sink_ops conn_sink_ops = {
@@ -145,23 +246,34 @@ static const struct sink_ops conn_sink_ops = {
     .closed = conn_sink_closed,
 };
 
-static void conn_set_peer(struct conn *conn, const struct address *address)
+/* For PROXY_PROTOCOL_OUT: the two ends as the client sees them. */
+static void conn_learn_ends(struct conn *conn, const struct address *peer)
 {
-    address_ip_text(address, conn->peer);
-    conn->client.peer = slice_str(conn->peer);
-    conn->client.peer_port = address_port(address);
-    identity_set_peer(&conn->client, address, &conn->env->exchange->config->identity.trusted_proxies);
+    struct proxy_line *ends = &conn->client.ends;
+    struct address ours;
+    ends->known = address_ip(peer, &ends->from.ip) && address_of_socket(tcp_stream_fd(&conn->tcp), &ours) &&
+                  address_ip(&ours, &ends->to.ip);
+    if (!ends->known)
+        return;
+    ends->from.port = address_port(peer);
+    ends->to.port = address_port(&ours);
 }
 
-static void conn_describe_client(struct conn *conn)
+/* False: it has gone already, and nobody can tell who it was. */
+static bool conn_describe_client(struct conn *conn)
 {
     struct address peer;
     const struct config *config = conn->env->exchange->config;
     conn->client.secure = conn->secure;
     snprintf(conn->port, sizeof conn->port, "%u", conn->secure ? config->listen.https_public_port : 80u);
     conn->client.port_text = slice_str(conn->port);
-    if (address_of_peer(tcp_stream_fd(&conn->tcp), &peer))
-        conn_set_peer(conn, &peer);
+    if (!address_of_peer(tcp_stream_fd(&conn->tcp), &peer))
+        return false;
+    conn_set_peer(conn, &peer);
+    conn->header_due = config->identity.proxy_protocol_in && conn->client.trusted;
+    if (config->identity.proxy_protocol_out != CONFIG_PROXY_OUT_OFF)
+        conn_learn_ends(conn, &peer);
+    return true;
 }
 
 void conn_open(struct conn_env *env, int fd, bool unix_socket, bool secure)
@@ -170,7 +282,6 @@ void conn_open(struct conn_env *env, int fd, bool unix_socket, bool secure)
     conn->env = env;
     conn->secure = secure;
     conn->sink.ops = &conn_sink_ops;
-    conn->h1.closed = conn_front_closed;
     tick_init(&conn->handshake, conn_handshake_expired);
     struct err err = tcp_stream_open(&conn->tcp, env->exchange->loop, fd, unix_socket);
     if (err_is(err)) {
@@ -182,14 +293,14 @@ void conn_open(struct conn_env *env, int fd, bool unix_socket, bool secure)
     list_append(&env->conns, &conn->node);
     env->num_conns++;
     counters_add(env->exchange->counters, COUNTER_CONNS_ACCEPTED, 1);
-    conn_describe_client(conn);
-    if (secure) {
-        conn->tcp.base.sink = &conn->sink;
+    conn->tcp.base.sink = &conn->sink;
+    if (!conn_describe_client(conn)) {
+        stream_reset(&conn->tcp.base);
+    } else if (secure || conn->header_due) {
         tick_start(&env->exchange->loop->ticker, &conn->handshake, LIMIT_HANDSHAKE_MS);
         stream_read_start(&conn->tcp.base);
     } else {
-        conn->fronted = true;
-        h1_front_open(&conn->h1, &conn->tcp.base, env->exchange, &conn->client);
+        conn_open_h1(conn, &conn->tcp.base);
     }
 }
 
@@ -198,19 +309,24 @@ void conn_drain_all(struct conn_env *env)
     LIST_EACH(&env->conns, node)
     {
         struct conn *conn = container_of(node, struct conn, node);
-        if (conn->fronted)
-            h1_front_drain(&conn->h1);
+        if (conn->front_kind == CONN_FRONT_H1)
+            h1_front_drain(&conn->front.h1);
     }
+}
+
+static bool conn_relays(const struct conn *conn)
+{
+    return conn->front_kind == CONN_FRONT_RAW && conn->front.raw.state != RAW_ENDED;
 }
 
 static bool conn_busy(const struct conn *conn)
 {
-    return conn->fronted && h1_front_busy(&conn->h1);
+    return conn_relays(conn) || (conn->front_kind == CONN_FRONT_H1 && h1_front_busy(&conn->front.h1));
 }
 
 static bool conn_tunnels(const struct conn *conn)
 {
-    return conn->fronted && conn->h1.state == H1F_TUNNEL;
+    return conn_relays(conn) || (conn->front_kind == CONN_FRONT_H1 && conn->front.h1.state == H1F_TUNNEL);
 }
 
 void conn_reset_all(struct conn_env *env)

@@ -4,6 +4,7 @@
 #define FRONT_CONN_H
 
 #include "front/h1_front.h"
+#include "front/raw_front.h"
 #include "net/listener.h"
 #include "net/tcp_stream.h"
 #include "tls/tls_server.h"

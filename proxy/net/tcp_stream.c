@@ -186,7 +186,13 @@ static void tcp_broken_expired(struct tick *tick)
     tcp_fail(tcp, tcp->failure);
 }
 
-/* A reader that takes nothing for LIMIT_WRITE_STALL_MS; slow ones that take something are fine. */
+static void tcp_arm_stall(struct tcp_stream *tcp)
+{
+    if (tcp->stall_ms)
+        tick_start(&tcp->loop->ticker, &tcp->stall, tcp->stall_ms);
+}
+
+/* A reader that takes nothing for stall_ms; slow ones that take something are fine. */
 static void tcp_stall_expired(struct tick *tick)
 {
     struct tcp_stream *tcp = container_of(tick, struct tcp_stream, stall);
@@ -197,7 +203,7 @@ static void tcp_stall_expired(struct tick *tick)
         tcp_finish(tcp, err_make(ERR_TIMEOUT, 0, "write: the peer takes nothing"), true);
     } else {
         tcp->stall_unsent_bytes = unsent;
-        tick_start(&tcp->loop->ticker, &tcp->stall, LIMIT_WRITE_STALL_MS);
+        tcp_arm_stall(tcp);
     }
 }
 
@@ -244,7 +250,7 @@ static void tcp_flush_queue(struct tcp_stream *tcp)
     }
     tcp->in_flight = write;
     tcp->stall_unsent_bytes = tcp->uv.stream.write_queue_size;
-    tick_start(&tcp->loop->ticker, &tcp->stall, LIMIT_WRITE_STALL_MS);
+    tcp_arm_stall(tcp);
 }
 
 enum { TCP_MAX_PARTS = 8 };
@@ -308,6 +314,11 @@ static void tcp_close(struct stream *stream)
     tcp->state = TCP_STREAM_LINGERING;
     tcp->shutdown_wanted = true;
     tick_stop(&tcp->broken);
+    if (tcp->stall_ms != LIMIT_WRITE_STALL_MS) { /* patience ends here */
+        tcp->stall_ms = LIMIT_WRITE_STALL_MS;
+        if (tcp->in_flight)
+            tcp_arm_stall(tcp);
+    }
     tcp_send_fin(tcp);
     if (tcp->eof_seen && tcp->shutdown_done)
         tcp_finish(tcp, ERR_OK, false);
@@ -351,7 +362,8 @@ static void tcp_set_options(struct tcp_stream *tcp)
 
 struct err tcp_stream_open(struct tcp_stream *tcp, struct net_loop *loop, int fd, bool unix_socket)
 {
-    *tcp = (struct tcp_stream){.base = {.ops = &tcp_stream_ops}, .loop = loop, .state = TCP_STREAM_NEW};
+    *tcp = (struct tcp_stream){
+        .base = {.ops = &tcp_stream_ops}, .loop = loop, .state = TCP_STREAM_NEW, .stall_ms = LIMIT_WRITE_STALL_MS};
     tick_init(&tcp->stall, tcp_stall_expired);
     tick_init(&tcp->broken, tcp_broken_expired);
     int status = unix_socket ? uv_pipe_init(loop->uv, &tcp->uv.pipe, 0) : uv_tcp_init(loop->uv, &tcp->uv.tcp);

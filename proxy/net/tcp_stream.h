@@ -34,15 +34,17 @@ struct tcp_stream {
     bool eof_seen;        /* the peer's FIN was read */
     bool shutdown_wanted; /* our FIN follows the queue */
     bool shutdown_done;
-    bool write_broken;    /* the socket takes no more; reading may still bring an early answer */
-    bool full;            /* a writev answered false; `drained` is due */
-    struct err failure;   /* told in `closed` */
+    bool write_broken;           /* the socket takes no more; reading may still bring an early answer */
+    bool full;                   /* a writev answered false; `drained` is due */
+    struct err failure;          /* told in `closed` */
     struct tcp_write *in_flight; /* owns the bytes that uv_write has */
     struct buf queue;            /* behind those */
     size_t lingered_bytes;
     struct tick stall;  /* no progress of the queue; in LINGERING the end of the linger */
     struct tick broken; /* reading on behind a failed write, while something comes */
     size_t stall_unsent_bytes;
+    uint64_t
+        stall_ms; /* how long the peer may take nothing; LIMIT_WRITE_STALL_MS unless its owner sets it, 0: for ever */
 };
 
 /* Takes over a connected or accepted socket; `unix_socket` tells its kind. On failure fd stays the caller's and the

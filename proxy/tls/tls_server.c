@@ -42,11 +42,23 @@ static bool alpn_offers(const uint8_t *offer, size_t len, struct slice protocol)
     return false;
 }
 
-static int tls_select_protocol(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *offer, unsigned offer_len,
-                               void *arg)
+static bool alpn_is_without(const struct tls_server *server, const SSL *ssl)
+{
+    char text[SNI_BYTES];
+    struct slice name;
+    if (!server->without_alpn)
+        return false;
+    if (!tls_select_normalise(slice_str(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)), text, &name))
+        name = SLICE_NONE;
+    return server->without_alpn(server->without_alpn_ctx, name);
+}
+
+static int tls_select_protocol(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *offer,
+                               unsigned offer_len, void *arg)
 {
     const struct tls_server *server = arg;
-    (void)ssl;
+    if (alpn_is_without(server, ssl))
+        return SSL_TLSEXT_ERR_NOACK;
     for (const char *const *protocol = server->protocols; *protocol; protocol++)
         if (alpn_offers(offer, offer_len, slice_str(*protocol))) {
             *out = (const uint8_t *)*protocol;
@@ -74,6 +86,8 @@ struct tls_server *tls_server_new(const struct tls_server_options *options)
     server->protocols = options->protocols;
     server->signer = options->signer;
     server->client_auth = options->client_auth;
+    server->without_alpn = options->without_alpn;
+    server->without_alpn_ctx = options->without_alpn_ctx;
     server->serve_unknown = options->serve_unknown;
     list_init(&server->keys.recent);
     SSL_CTX_set_app_data(ctx, server);

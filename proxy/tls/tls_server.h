@@ -15,12 +15,16 @@ struct tls_stream;
 enum tls_policy { TLS_POLICY_INTERMEDIATE, TLS_POLICY_MODERN };
 
 struct tls_server_options {
-    enum tls_policy policy;      /* Mozilla's: TLS 1.2 and 1.3, or 1.3 alone */
-    bool serve_unknown;          /* unknown or absent SNI gets the default certificate instead of unrecognized_name */
-    struct certset **current;    /* borrowed: where the worker keeps its certset */
+    enum tls_policy policy;       /* Mozilla's: TLS 1.2 and 1.3, or 1.3 alone */
+    bool serve_unknown;           /* unknown or absent SNI gets the default certificate instead of unrecognized_name */
+    struct certset **current;     /* borrowed: where the worker keeps its certset */
     const char *const *protocols; /* ALPN, in our order of preference; literals, NULL at the end */
     struct tls_signer signer;
     struct tls_client_auth *client_auth; /* taken over; NULL: no client is asked for a certificate */
+    /* Whether connections of that name (SNI as tls_select_normalise has it, or empty) carry no protocol that ALPN could
+     * name: none is selected, whatever the client offers. NULL: all do. */
+    bool (*without_alpn)(void *ctx, struct slice name);
+    void *without_alpn_ctx;
 };
 
 struct tls_server *tls_server_new(const struct tls_server_options *options);

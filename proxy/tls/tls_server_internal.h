@@ -7,8 +7,8 @@
 
 /* Parsed private keys by certificate, the least recently used dropped beyond LIMIT_PARSED_KEYS. Worker's thread. */
 struct key_cache {
-    struct map by_id;    /* the certificate's id, as bytes, to struct key_entry */
-    struct list recent;  /* the most recently used first */
+    struct map by_id;   /* the certificate's id, as bytes, to struct key_entry */
+    struct list recent; /* the most recently used first */
     size_t num;
 };
 
@@ -18,6 +18,8 @@ struct tls_server {
     struct certset **current;
     const char *const *protocols;
     struct tls_signer signer;
+    bool (*without_alpn)(void *ctx, struct slice name);
+    void *without_alpn_ctx;
     struct key_cache keys;
     struct tls_client_auth *client_auth; /* owned; NULL: clients are not asked */
     bool serve_unknown;

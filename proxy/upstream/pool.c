@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "upstream/pool_internal.h"
+#include "upstream/pool_raw.h"
 
 #include <stdlib.h>
 
@@ -93,6 +94,25 @@ static void pool_dial_failed(struct pool_wait *wait, struct backend *backend, st
         wait->done(wait, NULL, err);
 }
 
+static struct upstream *pool_adopt(struct pool_wait *wait, struct backend *backend, int fd, bool unix_socket)
+{
+    struct upstream *upstream = backend->protocol == CONFIG_PROTOCOL_TCP
+                                    ? pool_raw_adopt(backend, fd, unix_socket, wait->config)
+                                    : pool_h1_adopt(backend, fd, unix_socket, wait->config);
+    if (upstream)
+        upstream->preamble = wait->preamble;
+    return upstream;
+}
+
+static struct upstream *pool_adopt_stream(struct pool_wait *wait, struct backend *backend, struct stream *stream)
+{
+    struct upstream *upstream = backend->protocol == CONFIG_PROTOCOL_TCP
+                                    ? pool_raw_adopt_stream(backend, stream)
+                                    : pool_h1_adopt_stream(backend, stream, wait->config);
+    upstream->preamble = wait->preamble;
+    return upstream;
+}
+
 static void pool_dial_done(struct dial *dialed, int fd, const struct address *address, struct err err)
 {
     struct pool_dial *dial = container_of(dialed, struct pool_dial, dial);
@@ -101,7 +121,7 @@ static void pool_dial_done(struct dial *dialed, int fd, const struct address *ad
     struct upstream *upstream = NULL;
     pool_end_dial(wait);
     if (!err_is(err)) {
-        upstream = pool_h1_adopt(backend, fd, address->at.any.sa_family == AF_UNIX, wait->config);
+        upstream = pool_adopt(wait, backend, fd, address->at.any.sa_family == AF_UNIX);
         err = upstream ? ERR_OK : err_make(ERR_STATE, 0, "connect");
     }
     if (!upstream) {
@@ -122,7 +142,7 @@ static void pool_simulated(struct deferred *deferred)
     struct stream *stream = wait->pool->connect(wait->pool->connect_ctx);
     pool_end_dial(wait);
     if (stream)
-        wait->done(wait, pool_h1_adopt_stream(backend, stream, wait->config), ERR_OK);
+        wait->done(wait, pool_adopt_stream(wait, backend, stream), ERR_OK);
     else
         pool_dial_failed(wait, backend, err_make(ERR_STATE, 0, "connect"));
 }
@@ -167,7 +187,7 @@ struct upstream *pool_acquire(struct pool_wait *wait, const struct config *confi
     struct pool *pool = wait->pool;
     wait->config = config;
     wait->group = group;
-    if (!fresh_only) {
+    if (!fresh_only && wait->preamble.len == 0) {
         struct upstream *upstream = pool_h1_take(backend_of(pool, backend_choose(pool, group)));
         if (upstream)
             return upstream;

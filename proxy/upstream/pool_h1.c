@@ -163,6 +163,10 @@ static void pool_h1_begin(struct upstream *upstream, struct http_user *user, str
     struct h1_client *client = client_of(upstream);
     const struct head *head = request->head;
     struct h1_framing framing = hop_request_framing(head);
+    if (upstream->preamble.len) {
+        buf_append_slice(h1_client_head_out(client), upstream->preamble);
+        container_of(upstream, struct pool_conn, base)->max_idle = 0; /* the backend takes it for this client's */
+    }
     h1_client_lend(client, user, arena, head->method, head->upgrade == UPGRADE_WEBSOCKET);
     h1_write_request_fields(h1_client_head_out(client), head, request->fields, &framing);
     h1_client_head_written(client, framing.body);

@@ -37,6 +37,7 @@ struct upstream_ops {
 struct upstream {
     const struct upstream_ops *ops;
     struct slice backend_text; /* for the log; lives as long as the pool */
+    struct slice preamble;     /* of a new connection: its first bytes, the pool_wait's; sent by begin */
     bool reused;               /* its connection served other requests before */
 };
 

@@ -55,7 +55,7 @@ class Authority:
         self.path = directory / "ca.pem"
         self.path.write_text(cert_pem(self.cert))
 
-    def _build(self, subject, issuer, public_key, names=(), ca=False, days=(-1, 30)):
+    def _build(self, subject, issuer, public_key, names=(), ca=False, days=(-1, 30), client=False):
         now = datetime.datetime.utcnow()
         builder = (
             x509.CertificateBuilder()
@@ -68,24 +68,25 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         )
+        purpose = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
         if ca:
             usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
             builder = builder.add_extension(usage, critical=True)
         else:
             builder = builder.add_extension(x509.SubjectAlternativeName([_san(n) for n in names]), critical=False)
-            builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
             authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
             builder = builder.add_extension(authority, critical=False)
         return builder.sign(self.key, hashes.SHA256())
 
-    def issue(self, *names, days=(-1, 30)):
+    def issue(self, *names, **kwargs):
         """(certificate, key) of a P-256 leaf."""
         key = ec.generate_private_key(ec.SECP256R1())
-        return self._build(names[0], self.cert.subject, key.public_key(), names=names, days=days), key
+        return self._build(names[0], self.cert.subject, key.public_key(), names=names, **kwargs), key
 
-    def issue_files(self, *names, stem=None, days=(-1, 30)):
+    def issue_files(self, *names, stem=None, **kwargs):
         """(path of chain, path of key)."""
-        cert, key = self.issue(*names, days=days)
+        cert, key = self.issue(*names, **kwargs)
         stem = stem or names[0].replace("*", "any").replace(":", "-")
         chain_path, key_path = self.directory / f"{stem}.pem", self.directory / f"{stem}.key"
         chain_path.write_text(cert_pem(cert))

@@ -21,8 +21,10 @@ http {{
     client_max_body_size 0;
     server {{
         listen {listen} backlog=4096;
+        {more}
         root {directory}/www;
         location = /hello {{ default_type text/plain; return 200 "hello from nginx\\n"; }}
+        location = /client {{ default_type text/plain; return 200 "$remote_addr $remote_port\n"; }}
         location = /headers {{
             default_type text/plain;
             return 200 "$http_host $http_x_forwarded_for $http_x_forwarded_proto $http_x_real_ip\\n";
@@ -35,7 +37,7 @@ http {{
 class Nginx:
     """Started at once; `www` is its document root."""
 
-    def __init__(self, directory, path=None):
+    def __init__(self, directory, path=None, proxy_protocol=False):
         directory.mkdir(parents=True, exist_ok=True)
         self.www = directory / "www"
         self.www.mkdir()
@@ -43,7 +45,11 @@ class Nginx:
         self.url = f"unix:{path}" if path else f"http://127.0.0.1:{self.port}"
         config = directory / "nginx.conf"
         listen = f"unix:{path}" if path else f"127.0.0.1:{self.port}"
-        config.write_text(CONFIG.format(directory=directory, listen=listen))
+        more = ""
+        if proxy_protocol:
+            listen += " proxy_protocol"
+            more = "set_real_ip_from 127.0.0.1; real_ip_header proxy_protocol;"
+        config.write_text(CONFIG.format(directory=directory, listen=listen, more=more))
         env = {"PATH": "/usr/sbin:/usr/bin:/bin"}
         self.process = Process("nginx", ["nginx", "-p", str(directory), "-c", str(config), "-e", "stderr"], env=env)
         if path:
