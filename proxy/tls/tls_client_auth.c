@@ -171,7 +171,7 @@ struct err tls_client_auth_new(struct slice roots_pem, enum tls_client_auth_mode
     if (X509_STORE_set_purpose(store, X509_PURPOSE_SSL_CLIENT) != 1 ||
         X509_STORE_set_trust(store, X509_TRUST_SSL_CLIENT) != 1 ||
         X509_STORE_set_depth(store, LIMIT_CHAIN_CERTS) != 1 ||
-        X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN) != 1)
+        X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST) != 1)
         abort(); /* constants */
     struct tls_client_auth *auth = MEM_NEW(struct tls_client_auth);
     auth->store = store;

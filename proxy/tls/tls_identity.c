@@ -1,11 +1,10 @@
 #include "tls/tls_identity.h"
 
-#include "base/buf.h"
+#include "base/b64url.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
-#include <openssl/base64.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/mem.h>
@@ -98,14 +97,12 @@ static struct slice identity_fingerprint(struct slice der)
 
 static struct slice identity_client_cert(struct slice der)
 {
-    size_t room;
-    if (EVP_EncodedLength(&room, der.len) != 1)
-        abort();                      /* der is bounded */
-    char *text = mem_alloc(room + 2); /* its NUL is where the last colon goes */
-    text[0] = ':';
-    size_t len = EVP_EncodeBlock((uint8_t *)text + 1, (const uint8_t *)der.ptr, der.len);
-    text[len + 1] = ':';
-    return slice_make(text, len + 2);
+    struct buf text = {0};
+    buf_append_char(&text, ':');
+    b64_encode(&text, der);
+    buf_append_char(&text, ':');
+    size_t len = text.len;
+    return slice_make(buf_take(&text), len);
 }
 
 struct err tls_identity_new(X509 *leaf, struct slice der, struct tls_identity **out_identity)

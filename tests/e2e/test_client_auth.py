@@ -152,6 +152,11 @@ def test_t8_curl_with_a_certificate(requiring, backend, authority, device, need)
     assert backend.wait_requests(before + 1).all("X-SSL-Client-S-DN") == [DEVICE]
 
 
+def test_the_access_log_names_the_subject(requiring, backend, device):
+    ask(requiring, backend, device.context())
+    assert requiring.wait_event("access", client_subject=DEVICE)
+
+
 def test_t8_without_one_where_it_is_optional(optional, backend):
     assert told(ask(optional, backend, tls_context())) == NOBODY
 
@@ -240,6 +245,14 @@ def test_t8_these_names_are_ours_to_send(requiring, optional, off, backend, devi
         seen = ask(portico, backend, context, forged)
         assert "forged" not in seen.all(name)
         assert len(seen.all(name)) <= 1
+
+
+def test_t8_a_trusted_proxy_may_tell_where_we_do_not_ask_and_not_where_we_do(launch, backend, clients):
+    proxied = {"TRUSTED_PROXIES": "127.0.0.0/8"}
+    believing = launch(backend, **proxied)
+    assert ask(believing, backend, tls_context(), [("X-SSL-Client-S-DN", "CN=its own")]).all("X-SSL-Client-S-DN")
+    asking = launch(backend, TLS_CLIENT_AUTH="optional", TLS_CLIENT_CA_FILE=clients.path, **proxied)
+    assert told(ask(asking, backend, tls_context(), [("X-SSL-Client-S-DN", "CN=its own")])) == NOBODY
 
 
 def test_t8_connection_cannot_take_our_word_away(optional, backend, device):

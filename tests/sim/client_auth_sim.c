@@ -184,8 +184,12 @@ static void what_is_listed_is_trusted_as_it_is(void)
     struct client_cert below = client_cert_by(&middle, "below"), beside = client_cert_by(&root, "beside");
     struct world world;
     struct sent sent = only(&below), other = only(&beside), alone = only(&self);
+    struct sent with_middle = {.chain = {&below, &middle}, .num = 2},
+                whole = {.chain = {&below, &middle, &root}, .num = 3};
     world_init_asking(&world, &middle, TLS_CLIENT_AUTH_REQUIRE);
     expect_in(&world, &sent);
+    expect_in(&world, &with_middle);
+    expect_in(&world, &whole);
     expect_refused(&world, &other, SSL_AD_UNKNOWN_CA);
     world_cleanup(&world);
     world_init_asking(&world, &self, TLS_CLIENT_AUTH_REQUIRE);
