@@ -86,6 +86,7 @@ static void worker_report(struct worker *worker)
 static void worker_close_loop(void *ctx)
 {
     struct worker *worker = ctx;
+    encoders_cleanup(&worker->exchange.encoders);
     resolver_free(worker->resolver);
     offload_port_close(worker->port);
     net_loop_close(worker->net);

@@ -33,7 +33,7 @@ struct encoder {
     bool failed;              /* and fails on */
     size_t not_flushed_bytes; /* fed since the last flush */
     size_t memory_bytes;
-    struct encoder_budget *budget;
+    struct encoders *shared;
     union {
         z_stream gzip;
         BrotliEncoderState *brotli;
@@ -54,7 +54,7 @@ static void *encoder_alloc(void *opaque, size_t size)
     struct encoder_block *block = mem_alloc(sizeof *block + size);
     block->size = size;
     encoder->memory_bytes += size;
-    encoder->budget->used_bytes += size;
+    encoder->shared->used_bytes += size;
     return block + 1;
 }
 
@@ -65,7 +65,7 @@ static void encoder_dealloc(void *opaque, void *ptr)
         return;
     struct encoder_block *block = (struct encoder_block *)ptr - 1;
     encoder->memory_bytes -= block->size;
-    encoder->budget->used_bytes -= block->size;
+    encoder->shared->used_bytes -= block->size;
     mem_free(block);
 }
 
@@ -153,8 +153,11 @@ static bool brotli_run(struct encoder *encoder, enum step step, struct slice in,
 static void zstd_begin(struct encoder *encoder, uint64_t length)
 {
     ZSTD_customMem memory = {encoder_alloc, encoder_dealloc, encoder};
-    ZSTD_CCtx *zstd = ZSTD_createCCtx_advanced(memory);
-    size_t refused = ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL);
+    if (!encoder->in.zstd)
+        encoder->in.zstd = ZSTD_createCCtx_advanced(memory);
+    ZSTD_CCtx *zstd = encoder->in.zstd;
+    size_t refused = ZSTD_CCtx_reset(zstd, ZSTD_reset_session_and_parameters);
+    refused |= ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL);
     refused |= ZSTD_CCtx_setParameter(zstd, ZSTD_c_windowLog, ZSTD_WINDOW_BITS);
     refused |= ZSTD_CCtx_setParameter(zstd, ZSTD_c_hashLog, ZSTD_HASH_BITS);
     refused |= ZSTD_CCtx_setParameter(zstd, ZSTD_c_chainLog, ZSTD_CHAIN_BITS);
@@ -162,7 +165,6 @@ static void zstd_begin(struct encoder *encoder, uint64_t length)
         refused |= ZSTD_CCtx_setPledgedSrcSize(zstd, length);
     assert(!ZSTD_isError(refused));
     (void)refused;
-    encoder->in.zstd = zstd;
 }
 
 static bool zstd_run(struct encoder *encoder, enum step step, struct slice in, struct buf *out)
@@ -193,21 +195,30 @@ static const struct encoder_kind {
     [CONFIG_ENCODING_ZSTD] = {{"zstd", 4}, zstd_begin, zstd_run},
 };
 
-struct encoder *encoder_new(enum config_encoding encoding, uint64_t length, struct encoder_budget *budget)
+static struct encoder *encoder_take_spare(enum config_encoding encoding, struct encoders *encoders)
 {
-    if (budget->used_bytes >= LIMIT_ENCODERS_BYTES)
+    struct encoder *encoder = encoding == CONFIG_ENCODING_ZSTD ? encoders->spare : NULL;
+    if (!encoder)
+        return MEM_NEW(struct encoder);
+    encoders->spare = NULL;
+    encoder->failed = false;
+    encoder->not_flushed_bytes = 0;
+    return encoder;
+}
+
+struct encoder *encoder_new(enum config_encoding encoding, uint64_t length, struct encoders *encoders)
+{
+    if (encoders->used_bytes >= LIMIT_ENCODERS_BYTES)
         return NULL;
-    struct encoder *encoder = MEM_NEW(struct encoder);
+    struct encoder *encoder = encoder_take_spare(encoding, encoders);
     encoder->encoding = encoding;
-    encoder->budget = budget;
+    encoder->shared = encoders;
     kinds[encoding].begin(encoder, length);
     return encoder;
 }
 
-void encoder_free(struct encoder *encoder)
+static void encoder_destroy(struct encoder *encoder)
 {
-    if (!encoder)
-        return;
     switch (encoder->encoding) {
     case CONFIG_ENCODING_GZIP: deflateEnd(&encoder->in.gzip); break;
     case CONFIG_ENCODING_BR: BrotliEncoderDestroyInstance(encoder->in.brotli); break;
@@ -215,6 +226,24 @@ void encoder_free(struct encoder *encoder)
     case NUM_CONFIG_ENCODINGS: break;
     }
     mem_free(encoder);
+}
+
+void encoder_free(struct encoder *encoder)
+{
+    if (!encoder)
+        return;
+    struct encoders *encoders = encoder->shared;
+    if (encoder->encoding == CONFIG_ENCODING_ZSTD && !encoders->spare)
+        encoders->spare = encoder;
+    else
+        encoder_destroy(encoder);
+}
+
+void encoders_cleanup(struct encoders *encoders)
+{
+    if (encoders->spare)
+        encoder_destroy(encoders->spare);
+    encoders->spare = NULL;
 }
 
 static struct err encoder_run(struct encoder *encoder, enum step step, struct slice in, struct buf *out)

@@ -2,7 +2,7 @@
  *
  * Owns its library's state and nothing else: what comes out of a call is appended to the caller's buf, and is at most
  * what went in since the last flush plus ENCODER_OVERHEAD_BYTES; behind each READ_BUFFER_BYTES it flushes by itself. All
- * that the libraries allocate is counted in a budget that many encoders share, so that clients who ask for much and read
+ * that the libraries allocate is counted where a worker's encoders share it, so that clients who ask for much and read
  * slowly cannot make a worker's memory grow without a limit: above it there is no encoder, and the answer goes out as it
  * is. */
 #ifndef EXCHANGE_ENCODER_H
@@ -13,7 +13,7 @@
 #include "config/config.h"
 
 enum {
-    ENCODER_MOST_BYTES = 2048 * 1024, /* of memory, whatever the encoding: a test measures it */
+    ENCODER_MOST_BYTES = 2560 * 1024, /* of memory, whatever the encoding: brotli 1.0.9 takes 1991 KiB */
     ENCODER_OVERHEAD_BYTES = 1024,    /* of output, for 64 KiB that cannot be compressed: headers of stored blocks */
 };
 
@@ -21,14 +21,18 @@ enum {
 
 struct encoder;
 
-/* The memory of a worker's encoders. A zeroed one is empty. */
-struct encoder_budget {
-    size_t used_bytes;
+/* What a worker's encoders share. A zeroed one is empty. */
+struct encoders {
+    size_t used_bytes;     /* by their libraries */
+    struct encoder *spare; /* of zstd: making one asks the processor what it is, which a virtual machine traps */
 };
 
-/* `length`: of all that will be fed, or ENCODER_LENGTH_UNKNOWN; a short one takes less memory. The budget is borrowed
+/* When none of its encoders is left. */
+void encoders_cleanup(struct encoders *encoders);
+
+/* `length`: of all that will be fed, or ENCODER_LENGTH_UNKNOWN; a short one takes less memory. `encoders` is borrowed
  * until encoder_free. NULL where LIMIT_ENCODERS_BYTES of it are used. */
-struct encoder *encoder_new(enum config_encoding encoding, uint64_t length, struct encoder_budget *budget);
+struct encoder *encoder_new(enum config_encoding encoding, uint64_t length, struct encoders *encoders);
 /* In any state; NULL is fine. */
 void encoder_free(struct encoder *encoder);
 

@@ -38,7 +38,7 @@ struct exchange_env {
     struct random_batch random;  /* of identifiers; zeroed is ready */
     const struct config *config; /* current; an exchange holds the one it started with */
     struct certset *certset;     /* current; never held */
-    struct encoder_budget encoders;
+    struct encoders encoders;
     bool draining;
     /* HTTP-01 was answered with the token (ACME-50); may be NULL. */
     void (*challenge_answered)(struct exchange_env *env, struct slice token);

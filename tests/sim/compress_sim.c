@@ -59,6 +59,7 @@ static void begin(struct world *world, const struct scenario *scenario, const st
 static void end(struct world *world)
 {
     world_end(world);
+    encoders_cleanup(&world->env.encoders);
     CHECK_INT(world->env.encoders.used_bytes, 0);
 }
 

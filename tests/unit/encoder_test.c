@@ -41,8 +41,8 @@ static void run_flush(struct run *run)
 
 static size_t round_trip(enum config_encoding encoding, struct slice text, size_t piece, size_t flush_every, bool known)
 {
-    struct encoder_budget budget = {0};
-    struct run run = {.encoder = encoder_new(encoding, known ? text.len : ENCODER_LENGTH_UNKNOWN, &budget),
+    struct encoders shared = {0};
+    struct run run = {.encoder = encoder_new(encoding, known ? text.len : ENCODER_LENGTH_UNKNOWN, &shared),
                       .decoder = decoder_new(encoding)};
     size_t pieces = 0;
     for (struct slice rest = text; rest.len;) {
@@ -60,9 +60,10 @@ static size_t round_trip(enum config_encoding encoding, struct slice text, size_
     CHECK(decoder_ended(run.decoder));
     CHECK(run.back.len == text.len &&
           memcmp(run.back.ptr ? run.back.ptr : "", text.ptr ? text.ptr : "", text.len) == 0);
-    CHECK_INT(budget.used_bytes, encoder_memory_bytes(run.encoder));
+    CHECK_INT(shared.used_bytes, encoder_memory_bytes(run.encoder));
     encoder_free(run.encoder);
-    CHECK_INT(budget.used_bytes, 0);
+    encoders_cleanup(&shared);
+    CHECK_INT(shared.used_bytes, 0);
     decoder_free(run.decoder);
     buf_cleanup(&run.back);
     return run.most_memory;
@@ -148,27 +149,28 @@ static void memory_is_bounded(void)
     buf_cleanup(&words);
 }
 
-static void a_used_up_budget_gives_no_encoder(void)
+static void without_memory_there_is_no_encoder(void)
 {
-    struct encoder_budget budget = {LIMIT_ENCODERS_BYTES - 1};
-    struct encoder *last = encoder_new(CONFIG_ENCODING_GZIP, ENCODER_LENGTH_UNKNOWN, &budget);
+    struct encoders shared = {.used_bytes = LIMIT_ENCODERS_BYTES - 1};
+    struct encoder *last = encoder_new(CONFIG_ENCODING_GZIP, ENCODER_LENGTH_UNKNOWN, &shared);
     CHECK(last != NULL);
-    CHECK(encoder_new(CONFIG_ENCODING_GZIP, ENCODER_LENGTH_UNKNOWN, &budget) == NULL);
+    CHECK(encoder_new(CONFIG_ENCODING_GZIP, ENCODER_LENGTH_UNKNOWN, &shared) == NULL);
     encoder_free(last);
-    CHECK_INT(budget.used_bytes, LIMIT_ENCODERS_BYTES - 1);
+    CHECK_INT(shared.used_bytes, LIMIT_ENCODERS_BYTES - 1);
     encoder_free(NULL);
 }
 
 static void an_encoder_can_be_freed_at_any_point(void)
 {
     for (int i = 0; i < NUM_CONFIG_ENCODINGS; i++) {
-        struct encoder_budget budget = {0};
+        struct encoders shared = {0};
         struct buf out = {0};
-        encoder_free(encoder_new((enum config_encoding)i, 1000, &budget));
-        struct encoder *encoder = encoder_new((enum config_encoding)i, ENCODER_LENGTH_UNKNOWN, &budget);
+        encoder_free(encoder_new((enum config_encoding)i, 1000, &shared));
+        struct encoder *encoder = encoder_new((enum config_encoding)i, ENCODER_LENGTH_UNKNOWN, &shared);
         CHECK(!err_is(encoder_feed(encoder, SLICE_LIT("half"), &out)));
         encoder_free(encoder);
-        CHECK_INT(budget.used_bytes, 0);
+        encoders_cleanup(&shared);
+        CHECK_INT(shared.used_bytes, 0);
         buf_cleanup(&out);
     }
 }
@@ -176,15 +178,63 @@ static void an_encoder_can_be_freed_at_any_point(void)
 /* zstd writes the length into its header: another one is a lie that must not go out as a whole answer. */
 static void a_wrong_length_fails_and_fails_on(void)
 {
-    struct encoder_budget budget = {0};
+    struct encoders shared = {0};
     struct buf out = {0};
-    struct encoder *encoder = encoder_new(CONFIG_ENCODING_ZSTD, 10, &budget);
+    struct encoder *encoder = encoder_new(CONFIG_ENCODING_ZSTD, 10, &shared);
     CHECK(!err_is(encoder_feed(encoder, SLICE_LIT("short"), &out)));
     CHECK_INT(encoder_end(encoder, &out).kind, ERR_STATE);
     CHECK_INT(encoder_flush(encoder, &out).kind, ERR_STATE);
     CHECK_INT(encoder_feed(encoder, SLICE_LIT("short"), &out).kind, ERR_STATE);
     encoder_free(encoder);
+    encoders_cleanup(&shared);
     buf_cleanup(&out);
+}
+
+static void encode(struct encoders *shared, struct slice text, struct buf *out)
+{
+    struct encoder *encoder = encoder_new(CONFIG_ENCODING_ZSTD, ENCODER_LENGTH_UNKNOWN, shared);
+    CHECK(!err_is(encoder_feed(encoder, text, out)));
+    CHECK(!err_is(encoder_end(encoder, out)));
+    encoder_free(encoder);
+}
+
+/* Nothing of one answer is in another: the spare gives what a new one gives, also after failure and in mid-answer. */
+static void a_spare_is_as_a_new_one(void)
+{
+    struct encoders used = {0}, unused = {0};
+    struct buf before = {0}, first = {0}, second = {0}, text = {0};
+    append_words(&text, 50000);
+    struct encoder *wrong = encoder_new(CONFIG_ENCODING_ZSTD, 10, &used);
+    CHECK(!err_is(encoder_feed(wrong, SLICE_LIT("short"), &before)));
+    CHECK_INT(encoder_end(wrong, &before).kind, ERR_STATE);
+    encoder_free(wrong);
+    struct encoder *half = encoder_new(CONFIG_ENCODING_ZSTD, 100000, &used);
+    CHECK(half == wrong && !used.spare);
+    CHECK(!err_is(encoder_feed(half, buf_slice(&text), &before)));
+    encoder_free(half);
+    encode(&used, slice_skip(buf_slice(&text), 100), &first);
+    encode(&unused, slice_skip(buf_slice(&text), 100), &second);
+    CHECK(slice_eq(buf_slice(&first), buf_slice(&second)));
+    encoders_cleanup(&used);
+    encoders_cleanup(&unused);
+    CHECK_INT(used.used_bytes, 0);
+    buf_cleanup(&before);
+    buf_cleanup(&first);
+    buf_cleanup(&second);
+    buf_cleanup(&text);
+}
+
+static void one_spare_is_kept(void)
+{
+    struct encoders shared = {0};
+    struct encoder *two[] = {encoder_new(CONFIG_ENCODING_ZSTD, 10, &shared),
+                             encoder_new(CONFIG_ENCODING_ZSTD, 10, &shared)};
+    encoder_free(two[0]);
+    encoder_free(two[1]);
+    CHECK(shared.spare == two[0]);
+    CHECK_INT(shared.used_bytes, encoder_memory_bytes(two[0]));
+    encoders_cleanup(&shared);
+    CHECK_INT(shared.used_bytes, 0);
 }
 
 static void names_are_those_of_the_registry(void)
@@ -199,9 +249,11 @@ int main(void)
     RUN(nothing_and_little);
     RUN(text_noise_and_zeros);
     RUN(memory_is_bounded);
-    RUN(a_used_up_budget_gives_no_encoder);
+    RUN(without_memory_there_is_no_encoder);
     RUN(an_encoder_can_be_freed_at_any_point);
     RUN(a_wrong_length_fails_and_fails_on);
+    RUN(a_spare_is_as_a_new_one);
+    RUN(one_spare_is_kept);
     RUN(names_are_those_of_the_registry);
     return checks_done();
 }
