@@ -104,7 +104,7 @@ static void password_done(struct offload_job *offload)
 {
     struct password_job *job = container_of(offload, struct password_job, offload);
     struct list *node;
-    if (job->right)
+    if (job->right && !list_empty(&job->waits)) /* where nobody waits, the loop may be closing and its clock gone */
         passwords_put(job->passwords, job->digest);
     list_remove(&job->node); /* who asks from here on is a new question */
     while ((node = list_first(&job->waits))) {
