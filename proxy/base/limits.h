@@ -44,13 +44,14 @@ enum {
     LIMIT_PASSWORD_COST = 16,          /* of bcrypt: 2^16 rounds take some seconds, and a log-in waits for them */
     LIMIT_AUTHORIZATION_BYTES = 680,   /* base64 of what crypt takes: 511 bytes, the name among them */
     LIMIT_PASSWORDS_QUEUED = 64,       /* of the process: some seconds of work for its two threads; more are shed */
+    LIMIT_PASSWORDS_PER_CLIENT = 16,   /* and worker, at a time: one address must not keep all others from logging in */
     LIMIT_PASSWORDS_REMEMBERED = 1024, /* per worker, 40 bytes each */
     LIMIT_PASSWORD_REMEMBERED_MS = 5 * 60 * 1000,
 
     /* Client certificates; chains as below */
-    LIMIT_CLIENT_LEAF_BYTES = 8 * 1024,    /* it goes on to the backend in one field, a third longer */
-    LIMIT_CLIENT_SUBJECT_BYTES = 4 * 1024, /* escaped, so up to three times the characters */
-    LIMIT_CLIENT_NAME_BYTES = 256,         /* X.520 gives a common name 64 characters */
+    LIMIT_CLIENT_LEAF_BYTES = 8 * 1024,      /* it goes on to the backend in one field, a third longer */
+    LIMIT_CLIENT_SUBJECT_BYTES = 4 * 1024,   /* escaped, so up to three times the characters */
+    LIMIT_CLIENT_NAME_BYTES = 256,           /* X.520 gives a common name 64 characters */
     LIMIT_CLIENT_CA_NAMES_BYTES = 16 * 1024, /* told to clients; beyond, none are: they would not fit a message */
 
     /* Compression */

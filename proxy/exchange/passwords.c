@@ -33,6 +33,7 @@ struct password_job {
     struct passwords *passwords;
     struct list node;  /* of passwords->jobs */
     struct list waits; /* of struct password_wait */
+    struct ip client;  /* who asked first */
     uint8_t digest[KEYED_HASH_BYTES];
     atomic_bool wanted; /* somebody waits; once false it stays so */
     bool known;         /* the name is a user's: otherwise the work is done for its time alone */
@@ -153,6 +154,23 @@ static struct password_job *passwords_find_job(struct passwords *passwords, cons
     return NULL;
 }
 
+/* The same IPv4 address, or the same /64: that many addresses are one customer's. */
+static bool clients_equal(const struct ip *a, const struct ip *b)
+{
+    static const uint8_t none[8] = {0};
+    bool ipv6 = memcmp(a->bytes, none, sizeof none) != 0;
+    return memcmp(a->bytes, b->bytes, ipv6 ? sizeof none : sizeof a->bytes) == 0;
+}
+
+/* Those given up count too: a client that comes and goes must not have more than one that stays. */
+static bool passwords_has_room(const struct passwords *passwords, const struct ip *client)
+{
+    size_t num = 0;
+    for (const struct list *node = passwords->jobs.next; node != &passwords->jobs; node = node->next)
+        num += clients_equal(&container_of(node, struct password_job, node)->client, client);
+    return num < LIMIT_PASSWORDS_PER_CLIENT;
+}
+
 static struct password_job *password_job_new(struct passwords *passwords, struct slice hash, struct slice password)
 {
     struct password_job *job = mem_calloc(1, sizeof *job + password.len + 1);
@@ -168,6 +186,15 @@ static struct password_job *password_job_new(struct passwords *passwords, struct
     return job;
 }
 
+/* NULL, and the job freed, where the pool is full. */
+static struct password_job *password_job_submit(struct password_job *job)
+{
+    if (offload_submit(job->passwords->pool, job->passwords->port, &job->offload))
+        return job;
+    password_job_free(job);
+    return NULL;
+}
+
 static const struct config_user *user_find(const struct config_user *users, size_t num_users, struct slice name)
 {
     for (size_t i = 0; i < num_users; i++)
@@ -177,7 +204,8 @@ static const struct config_user *user_find(const struct config_user *users, size
 }
 
 enum password_verdict passwords_check(struct passwords *passwords, const struct config_user *users, size_t num_users,
-                                      const struct basic_credentials *credentials, struct password_wait *wait)
+                                      const struct basic_credentials *credentials, const struct ip *client,
+                                      struct password_wait *wait)
 {
     const struct config_user *user = user_find(users, num_users, credentials->name);
     struct slice hash = user ? user->hash : users[0].hash; /* an unknown name takes the first one's time */
@@ -188,15 +216,15 @@ enum password_verdict passwords_check(struct passwords *passwords, const struct 
     if (passwords_remember(passwords, digest))
         return PASSWORD_RIGHT;
     struct password_job *job = passwords_find_job(passwords, digest);
-    if (!job) {
+    if (!job && passwords_has_room(passwords, client)) {
         job = password_job_new(passwords, hash, credentials->password);
         job->known = user != NULL;
+        job->client = *client;
         memcpy(job->digest, digest, sizeof digest);
-        if (!offload_submit(passwords->pool, passwords->port, &job->offload)) {
-            password_job_free(job);
-            return PASSWORD_BUSY;
-        }
+        job = password_job_submit(job);
     }
+    if (!job)
+        return PASSWORD_BUSY;
     password_wait_join(wait, job);
     return PASSWORD_PENDING;
 }

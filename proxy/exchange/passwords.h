@@ -27,17 +27,17 @@ struct password_wait {
 enum password_verdict {
     PASSWORD_RIGHT,   /* remembered */
     PASSWORD_PENDING, /* wait->known will be called, never from within */
-    PASSWORD_BUSY     /* too many are waiting: shed */
+    PASSWORD_BUSY     /* too many are waiting, in all or from this client: shed */
 };
 
 struct passwords *passwords_new(struct net_loop *loop, struct offload_pool *pool, struct offload_port *port);
 /* Once its port has closed: no job is out then. NULL is fine. */
 void passwords_free(struct passwords *passwords);
 
-/* At least one user. Nothing of the arguments is needed after the call; bcrypt reads the first 72 bytes of a password. */
+/* At least one user. client: whom to count it for; of IPv6 the network alone. Nothing of the arguments is needed after the call; bcrypt reads the first 72 bytes of a password. */
 MUST_CHECK enum password_verdict passwords_check(struct passwords *passwords, const struct config_user *users,
                                                  size_t num_users, const struct basic_credentials *credentials,
-                                                 struct password_wait *wait);
+                                                 const struct ip *client, struct password_wait *wait);
 
 void password_wait_init(struct password_wait *wait, void (*known)(struct password_wait *wait, bool right));
 /* Whether or not something is waited for; wait->known is not called after. */

@@ -19,8 +19,11 @@ struct policy {
     const char *why; /* literal, for the log */
 };
 
-/* client: the address that the request is taken to come from, in text; what is no address (a unix socket's peer) is in
- * no range. 401 asks for a password, 503 says that too many are being checked. */
+/* Whether ALLOW_IPS lets the address in, in text; what is no address (a unix socket's peer) is in no range. For
+ * connections that carry no requests (tcp://). */
+bool policy_allows_address(const struct config *config, struct slice client);
+
+/* client: the address that the request is taken to come from, in text. 401 asks for a password, 503 says that too many are being checked. */
 MUST_CHECK struct policy policy_decide(const struct config *config, struct slice client, const struct head *request,
                                        struct passwords *passwords, struct password_wait *wait);
 /* The same once wait->known has told. */

@@ -26,6 +26,7 @@ struct world {
     struct asker askers[MAX_WAITS];
     struct config_user users[2];
     size_t num_users;
+    struct ip client;
 };
 
 static void known(struct password_wait *wait, bool right)
@@ -61,7 +62,8 @@ static void world_cleanup(struct world *world)
 static enum password_verdict ask(struct world *world, size_t asker, const char *name, const char *password)
 {
     struct basic_credentials credentials = {slice_str(name), slice_str(password)};
-    return passwords_check(world->passwords, world->users, world->num_users, &credentials, &world->askers[asker].wait);
+    return passwords_check(world->passwords, world->users, world->num_users, &credentials, &world->client,
+                           &world->askers[asker].wait);
 }
 
 /* Until all that was asked for is known: an idle port does not keep its loop running. */
@@ -194,6 +196,36 @@ static void a_full_queue_sheds(void)
     world_cleanup(&world);
 }
 
+/* How many of 64 different passwords are taken from that address, each given up at once. */
+static unsigned num_taken(struct world *world, const char *address)
+{
+    char password[32];
+    unsigned num = 0;
+    CHECK(ip_parse(slice_str(address), &world->client));
+    for (int i = 0; i < 64; i++) {
+        snprintf(password, sizeof password, "%s %d", address, i);
+        num += ask(world, 0, "ann", password) == PASSWORD_PENDING;
+    }
+    password_wait_cancel(&world->askers[0].wait);
+    return num;
+}
+
+static void one_client_does_not_take_all_places(void)
+{
+    struct world world;
+    world_init(&world, QUICK, 1000);
+    CHECK_INT(num_taken(&world, "192.0.2.1"), LIMIT_PASSWORDS_PER_CLIENT);
+    CHECK_INT(num_taken(&world, "192.0.2.1"), 0);
+    CHECK_INT(num_taken(&world, "192.0.2.2"), LIMIT_PASSWORDS_PER_CLIENT);
+    CHECK_INT(num_taken(&world, "2001:db8::1"), LIMIT_PASSWORDS_PER_CLIENT);
+    CHECK_INT(num_taken(&world, "2001:db8::ffff:1"), 0); /* of the same network */
+    CHECK_INT(num_taken(&world, "2001:db8:0:1::1"), LIMIT_PASSWORDS_PER_CLIENT);
+    CHECK_INT(num_taken(&world, "::1"), LIMIT_PASSWORDS_PER_CLIENT);
+    settle(&world);
+    CHECK_INT(num_taken(&world, "192.0.2.1"), LIMIT_PASSWORDS_PER_CLIENT);
+    world_cleanup(&world);
+}
+
 static double cpu_s(void)
 {
     struct timespec now;
@@ -255,6 +287,7 @@ int main(void)
     RUN(the_table_is_bounded_and_forgets_the_oldest);
     RUN(those_who_ask_the_same_share_one_check);
     RUN(a_full_queue_sheds);
+    RUN(one_client_does_not_take_all_places);
     RUN(an_unknown_name_costs_what_a_known_one_does);
     RUN(what_nobody_waits_for_is_not_done);
     return checks_done();
