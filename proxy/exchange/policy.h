@@ -23,7 +23,7 @@ struct policy {
  * connections that carry no requests (tcp://). */
 bool policy_allows_address(const struct config *config, struct slice client);
 
-/* client: the address that the request is taken to come from, in text. 401 asks for a password, 503 says that too many are being checked. */
+/* client: the address that the request is taken to come from (TRUSTED_PROXIES), in text. 401 asks for a password, 503 says that too many are being checked. */
 MUST_CHECK struct policy policy_decide(const struct config *config, struct slice client, const struct head *request,
                                        struct passwords *passwords, struct password_wait *wait);
 /* The same once wait->known has told. */

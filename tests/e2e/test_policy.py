@@ -175,6 +175,17 @@ def test_only_allowed_addresses_come_in(launch, backends, allowed, status):
     assert bool(backend.connections) == (status == 200)
 
 
+def test_the_address_is_the_one_that_trusted_proxies_tell(launch, backends):
+    forwarded = [("X-Forwarded-For", "192.0.2.7")]
+    allowed = launch(backends(), ALLOW_IPS="192.0.2.0/24", TRUSTED_PROXIES="127.0.0.1")
+    with allowed.tls("a.test") as client:
+        assert client.get("a.test", fields=forwarded).status == 200
+        assert client.get("a.test").status == 403, "the proxy itself is not allowed"
+    forged = launch(backends(), ALLOW_IPS="192.0.2.0/24", STORAGE=allowed.storage.with_name("other"))
+    with forged.tls("a.test") as client:
+        assert client.get("a.test", fields=forwarded).status == 403
+
+
 def test_an_address_is_judged_before_a_password(launch, backends):
     portico = launch(backends(), ALLOW_IPS="192.0.2.1", BASIC_AUTH=f"ann:{QUICK}")
     with portico.tls("a.test") as client:
