@@ -223,9 +223,8 @@ static void raw_acquired(struct pool_wait *wait, struct upstream *upstream, stru
 /* ALLOW_IPS: what is 403 in HTTP. */
 static bool raw_allows(const struct raw_front *front)
 {
-    struct ip ip;
     return !front->config->policy.allow_ips_given ||
-           (ip_parse(front->client->peer, &ip) && cidr_list_has(&front->config->policy.allow_ips, &ip));
+           cidr_list_has(&front->config->policy.allow_ips, &front->client->peer_ip);
 }
 
 void raw_front_open(struct raw_front *front, struct stream *stream, struct exchange_env *env,
