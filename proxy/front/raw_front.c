@@ -24,6 +24,7 @@ static void raw_finish(struct raw_front *front, const char *failure)
     front->state = RAW_ENDED;
     front->upstream = NULL;
     front->failure = failure;
+    counters_add(front->env->counters, COUNTER_EXCHANGES_ABORTED, failure != NULL);
     tick_stop(&front->idle);
     pool_wait_cancel(&front->wait);
     buf_cleanup(&front->early);
@@ -39,7 +40,6 @@ static void raw_cut(struct raw_front *front, const char *failure)
 {
     if (front->state == RAW_ENDED)
         return;
-    counters_add(front->env->counters, COUNTER_EXCHANGES_ABORTED, 1);
     raw_finish(front, failure);
     stream_reset(front->stream);
 }
@@ -223,9 +223,8 @@ static void raw_acquired(struct pool_wait *wait, struct upstream *upstream, stru
 /* ALLOW_IPS: what is 403 in HTTP. */
 static bool raw_allows(const struct raw_front *front)
 {
-    struct ip ip;
     return !front->config->policy.allow_ips_given ||
-           (ip_parse(front->client->peer, &ip) && cidr_list_has(&front->config->policy.allow_ips, &ip));
+           (!front->client->peer_is_local && cidr_list_has(&front->config->policy.allow_ips, &front->client->peer_ip));
 }
 
 void raw_front_open(struct raw_front *front, struct stream *stream, struct exchange_env *env,

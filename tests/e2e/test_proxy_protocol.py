@@ -214,6 +214,20 @@ def test_off_a_header_is_a_protocol_error(launch, backends):
         assert client.read_response().status == 400
 
 
+def test_on_a_unix_socket_too(launch, backends, tmp_path):
+    """A peer there is as trusted as 127.0.0.1."""
+    path = tmp_path / "https.sock"
+    portico = launch(
+        backends(identity), PROXY_PROTOCOL_IN="on", TRUSTED_PROXIES="127.0.0.1", HTTPS_LISTEN=f"unix:{path}"
+    )
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(str(path))
+    sock.sendall(proxy_line.v2(*CLIENT))
+    with tls_over(sock) as client:
+        assert ask_identity(client)[0] == "203.0.113.7"
+    portico.wait_event("access", client="203.0.113.7")
+
+
 HAPROXY = """
 defaults
     mode tcp

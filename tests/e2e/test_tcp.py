@@ -306,6 +306,14 @@ def test_no_name_and_unknown_names_have_the_default_where_it_is_asked_for(launch
             assert client.receive() == b"hi"
 
 
+def test_addresses_that_are_not_allowed_reach_no_backend(start):
+    portico, backend = start(ALLOW_IPS="192.0.2.0/24")
+    with RawTls(portico.https, "raw.test") as client, pytest.raises(Cut):
+        client.receive()
+    portico.wait_event("access", protocol="tcp", failure="the client's address is not allowed")
+    assert backend.connections == []
+
+
 # --- what is told ---
 
 

@@ -322,6 +322,15 @@ static void proxy_headers_are_believed_from_named_proxies_alone(void)
     config_unref(load_good(ENTRIES("PORTICO_PROXY_PROTOCOL_IN=on", "PORTICO_TRUSTED_PROXIES=192.0.2.1")));
 }
 
+static void a_header_to_shared_connections_is_a_mistake(void)
+{
+    check_mistakes(ENTRIES("PORTICO_PROXY_PROTOCOL_OUT=v2", "PORTICO_UPSTREAM=h2c://a:80"),
+                   "PORTICO_PROXY_PROTOCOL_OUT: `v2` names one client for each connection, but those of h2c://a:80 are "
+                   "shared by many\n    for example: PORTICO_PROXY_PROTOCOL_OUT=off\n");
+    config_unref(load_good(ENTRIES("PORTICO_PROXY_PROTOCOL_OUT=v2", "PORTICO_UPSTREAM=http://a:80")));
+    config_unref(load_good(ENTRIES("PORTICO_UPSTREAM=h2c://a:80")));
+}
+
 int main(void)
 {
     RUN(ranges_are_split_at_commas_newlines_and_blanks);
@@ -340,5 +349,6 @@ int main(void)
     RUN(raw_bytes_are_served_inside_tls_alone);
     RUN(a_group_is_of_one_kind);
     RUN(proxy_headers_are_believed_from_named_proxies_alone);
+    RUN(a_header_to_shared_connections_is_a_mistake);
     return checks_done();
 }

@@ -319,6 +319,38 @@ static void a_backend_that_starts_late_is_found(void)
     world_cleanup(&world);
 }
 
+/* PROXY_PROTOCOL_OUT: whoever says who it is gets a connection of its own, which serves nobody after. */
+static void an_announced_connection_is_new_and_not_kept(void)
+{
+    struct world world;
+    struct asker plain, first, second;
+    char in[1024];
+    world_init(&world, NULL);
+    CHECK(!ask(&plain, &world, false));
+    turn(&world, &plain.num_done);
+    int idle = serve_accept(&world);
+    serve(&world, idle, OK);
+    for (struct asker *asker = &first; asker; asker = asker == &first ? &second : NULL) {
+        *asker = (struct asker){.world = &world, .user = {&user_ops}};
+        pool_wait_init(&asker->wait, world.pool, asker_acquired);
+        asker->wait.preamble = SLICE_LIT("PROXY UNKNOWN\r\n");
+        CHECK(pool_acquire(&asker->wait, world.config, world.group, false) == NULL);
+        turn(&world, &asker->num_done);
+        int fd = serve_accept(&world);
+        ssize_t len = recv(fd, in, sizeof in, 0);
+        CHECK(len > 0 && slice_starts(slice_make(in, (size_t)len), SLICE_LIT("PROXY UNKNOWN\r\nGET / HTTP/1.1\r\n")));
+        CHECK(send(fd, OK, strlen(OK), 0) > 0);
+        turn(&world, NULL);
+        CHECK(asker->ended);
+        CHECK_INT(recv(fd, in, sizeof in, 0), 0);
+        asker_leave(asker);
+        close(fd);
+    }
+    asker_leave(&plain);
+    close(idle);
+    world_cleanup(&world);
+}
+
 int main(void)
 {
     RUN(a_connection_is_used_again);
@@ -326,5 +358,6 @@ int main(void)
     RUN(only_so_many_are_kept);
     RUN(a_wait_may_be_given_up_at_any_time);
     RUN(a_backend_that_starts_late_is_found);
+    RUN(an_announced_connection_is_new_and_not_kept);
     return checks_done();
 }

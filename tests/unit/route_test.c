@@ -278,6 +278,35 @@ static void replies_suit_who_asks_and_tell_nothing_internal(void)
     arena_cleanup(&arena);
 }
 
+/* A request for a raw name came by a connection of another name, or in plain HTTP: its backend must never get it. */
+static void raw_bytes_have_connections_of_their_own(void)
+{
+    static const char *const environment[] = {"PORTICO_DOMAINS=a.test -> http://a:80,raw.test -> tcp://r:1",
+                                              "PORTICO_ACME_DIRECTORY=internal", NULL};
+    struct world world;
+    struct cert *shared = test_cert_for("raw.test");
+    world_init(&world, NULL);
+    config_unref(world.config);
+    world.config = load(environment);
+    world_name(&world, "a.test", shared, true);
+    world_name(&world, "raw.test", shared, true);
+    cert_unref(shared);
+    check_proxy(ask(&world, "a.test", "a.test", "/"), "http://a:80");
+    check_refused(ask(&world, "a.test", "raw.test", "/"), 421);
+    world.secure = true;
+    world.client.secure = false; /* of a proxy that ended TLS */
+    CHECK_INT(ask(&world, "", "raw.test", "/").kind, ROUTE_REDIRECT);
+    const struct config_group *raw = route_raw(world.config, world.set, SLICE_LIT("raw.test"));
+    CHECK(raw && raw->tcp);
+    CHECK(!route_raw(world.config, world.set, SLICE_LIT("a.test")));
+    CHECK(!route_raw(world.config, world.set, SLICE_LIT("unknown.test"))); /* the default site */
+    certset_set_default(world.set, SLICE_LIT("raw.test"));
+    CHECK(route_raw(world.config, world.set, SLICE_LIT("unknown.test")) == raw);
+    CHECK(route_raw(world.config, world.set, SLICE_NONE) == raw);
+    CHECK(!route_raw(world.config, world.set, SLICE_LIT("a.test")));
+    world_cleanup(&world);
+}
+
 int main(void)
 {
     RUN(a_connection_serves_the_names_of_its_certificate);
@@ -287,6 +316,7 @@ int main(void)
     RUN(all_but_challenges_and_the_redirect_to_https_is_guarded);
     RUN(the_error_page_takes_the_place_of_502_503_and_504);
     RUN(refusals_say_what_the_client_can_do);
+    RUN(raw_bytes_have_connections_of_their_own);
     RUN(replies_suit_who_asks_and_tell_nothing_internal);
     return checks_done();
 }

@@ -321,6 +321,33 @@ static void a_stalled_reader_is_cut(void)
     world_cleanup(&world);
 }
 
+/* Raw bytes have their idle time for it; none at all is for ever. A close has no more patience than any. */
+static void the_owner_may_have_more_patience(void)
+{
+    struct world world;
+    char *big = mem_calloc(1, BIG_BYTES);
+    world_init(&world);
+    world.tcp.stall_ms = 0;
+    CHECK(!stream_write(&world.tcp.base, slice_make(big, BIG_BYTES)));
+    CHECK(!tick_armed(&world.tcp.stall));
+    stream_close(&world.tcp.base);
+    CHECK(tick_armed(&world.tcp.stall));
+    CHECK(world.tcp.stall.due_ms <= uv_now(&world.uv) + LIMIT_WRITE_STALL_MS + TICKER_GRAIN_MS);
+    world.tcp.stall.expired(&world.tcp.stall);
+    world_wait(&world, &world.closed);
+    world_cleanup(&world);
+    world_init(&world);
+    world.tcp.stall_ms = 3600000;
+    CHECK(!stream_write(&world.tcp.base, slice_make(big, BIG_BYTES)));
+    CHECK(world.tcp.stall.due_ms > uv_now(&world.uv) + 3000000);
+    stream_close(&world.tcp.base);
+    CHECK(world.tcp.stall.due_ms <= uv_now(&world.uv) + LIMIT_WRITE_STALL_MS + TICKER_GRAIN_MS);
+    mem_free(big);
+    stream_reset(&world.tcp.base);
+    world_wait(&world, &world.closed);
+    world_cleanup(&world);
+}
+
 static void a_linger_is_bounded_in_time_and_bytes(void)
 {
     struct world world;
@@ -478,6 +505,7 @@ int main(void)
     RUN(an_early_answer_survives_also_while_reading_is_stopped);
     RUN(behind_a_failed_write_silence_ends_it);
     RUN(a_stalled_reader_is_cut);
+    RUN(the_owner_may_have_more_patience);
     RUN(a_linger_is_bounded_in_time_and_bytes);
     RUN(no_event_comes_behind_a_stop_from_within_one);
     RUN(shutdown_ends_our_side_behind_the_queue_and_reads_on);
