@@ -5,6 +5,8 @@
 
 #include <time.h>
 
+enum { ACCESS_LINE_BYTES = 1024 }; /* most lines are shorter: one allocation */
+
 static void access_put(struct json_writer *w, const char *key, struct slice value)
 {
     if (value.len)
@@ -159,8 +161,11 @@ static void access_ncsa(const struct exchange *x, bool combined, struct buf *out
 void access_log_write(const struct exchange *x)
 {
     struct buf line = {0};
+    if (x->config->log.access == CONFIG_ACCESS_OFF)
+        return;
+    buf_reserve(&line, ACCESS_LINE_BYTES);
     switch (x->config->log.access) {
-    case CONFIG_ACCESS_OFF: return;
+    case CONFIG_ACCESS_OFF: break;
     case CONFIG_ACCESS_JSON: access_json(x, &line); break;
     case CONFIG_ACCESS_COMMON: access_ncsa(x, false, &line); break;
     case CONFIG_ACCESS_COMBINED: access_ncsa(x, true, &line); break;
