@@ -50,6 +50,8 @@ static void access_json_request(const struct exchange *x, struct json_writer *w)
     if (x->identity.forwarded.num_hops)
         access_put(w, "peer", x->client->peer);
     access_put(w, "user", x->identity.user);
+    if (x->client->identity)
+        access_put(w, "client_subject", x->client->identity->subject);
     if (!x->head)
         return;
     access_put(w, "method", x->head->method_name);

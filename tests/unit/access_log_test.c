@@ -123,6 +123,9 @@ static void json_has_who_and_how(void)
     world.x.upstream_reused = true;
     world.x.head_ms = 0; /* it never answered */
     CHECK(strstr(written(&world), "\"upstream\":\"http://app:80\",\"upstream_reused\":true,\"request_id\""));
+    struct tls_identity certificate = {.subject = SLICE_LIT("CN=device 7")};
+    world.client.identity = &certificate;
+    CHECK(strstr(written(&world), "\"user\":\"alice\",\"client_subject\":\"CN=device 7\",\"method\""));
     world_cleanup(&world);
 }
 
