@@ -172,6 +172,8 @@ static void exchange_fail(struct exchange *x, unsigned status, const char *why)
 
 void exchange_refuse(struct exchange *x, struct head *head, unsigned status, const char *why)
 {
+    if (!x->head)
+        identity_refuse(x);
     if (!x->head && head && head->method_name.len)
         x->head = head;
     if (x->answer != ANSWER_OVER)

@@ -46,6 +46,9 @@ void identity_set_peer(struct exchange_client *client, const struct address *add
 void identity_begin(struct exchange *exchange);
 /* Once, with the head. */
 void identity_read(struct exchange *exchange);
+/* Instead, for a request whose head was none: nothing of it is believed; its answer and its line in the log have an
+ * identifier in common all the same. */
+void identity_refuse(struct exchange *exchange);
 /* The fields of the request as they go to the backend (http/hop), ours behind them. Returns how many were dropped, for the
  * counter FIELDS_DROPPED. */
 unsigned identity_request_fields(const struct exchange *exchange, struct arena *arena, struct fields *out);

@@ -223,6 +223,15 @@ def test_an_answer_of_our_own_has_the_id_too(x):
     assert response.all("X-Request-ID") == [x.portico.wait_event("access", since=mark, path="/moved")["request_id"]]
 
 
+def test_a_refused_request_has_an_id_too(x):
+    mark = x.portico.mark()
+    with x.portico.tls("a.test") as client:
+        response = client.get("a.test", "/refused", fields=[("Bad Field", "1"), ("X-Request-ID", "forged")])
+    assert response.status == 400
+    line = x.portico.wait_event("access", since=mark, status=400)
+    assert response.all("X-Request-ID") == [line["request_id"]] != ["forged"]
+
+
 def test_the_backends_own_id_is_not_covered(x):
     _, response, _ = x.ask(path="/says-id")
     assert response.all("X-Request-ID") == ["the-backends-own"]
