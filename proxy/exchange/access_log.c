@@ -69,8 +69,6 @@ static void access_json_tls(const struct exchange *x, struct json_writer *w)
     access_put(w, "tls_cipher", slice_str(x->client->tls_cipher));
     json_put_bool(w, "tls_resumed", x->client->tls_resumed);
     access_put(w, "alpn", x->client->alpn);
-    if (x->client->identity)
-        access_put(w, "client_subject", x->client->identity->subject);
 }
 
 static void access_json_upstream(const struct exchange *x, struct json_writer *w)
