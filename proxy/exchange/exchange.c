@@ -442,7 +442,10 @@ static void exchange_follow_route(struct exchange *x)
 static void exchange_admit(struct exchange *x, struct policy policy)
 {
     switch (policy.verdict) {
-    case POLICY_ALLOW: exchange_follow_route(x); return;
+    case POLICY_ALLOW:
+        identity_read_user(x);
+        exchange_follow_route(x);
+        return;
     case POLICY_WAIT: exchange_wait(x); return;
     case POLICY_REFUSE: exchange_fail(x, policy.status, policy.why); return;
     }

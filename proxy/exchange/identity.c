@@ -1,5 +1,6 @@
 #include "exchange/identity.h"
 
+#include "exchange/basic_auth.h"
 #include "exchange/exchange_state.h"
 #include "http/hop.h"
 #include "http/trace.h"
@@ -124,6 +125,15 @@ void identity_refuse(struct exchange *x)
 {
     if (x->config->identity.request_id == CONFIG_TRACE_GENERATE)
         x->identity.request_id = make_request_id(x);
+}
+
+void identity_read_user(struct exchange *x)
+{
+    struct basic_credentials credentials;
+    struct buf secret = {0};
+    if (x->config->policy.num_users && basic_auth_read(x->head, &secret, &credentials))
+        x->identity.user = arena_copy(&x->arena, credentials.name);
+    buf_cleanup_secret(&secret);
 }
 
 /* --- telling --- */

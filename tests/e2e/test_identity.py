@@ -1,5 +1,6 @@
 """R9: who the client is, and by which names its request is known: to the backend, to the client and in the log."""
 
+import base64
 import re
 import socket
 
@@ -336,6 +337,29 @@ def test_the_clients_address_in_the_common_format(launch, backends):
         client.get("a.test", "/c", fields=[("X-Forwarded-For", "192.0.2.1"), ("Referer", "https://u:p@r.test/")])
     site.backend.wait_requests(before + 1)
     site.portico.wait_line(r'^192\.0\.2\.1 - - \[.*\] "GET /c HTTP/1\.1" 200 2 "-" "-"$')
+
+
+def test_the_name_of_a_password_that_was_right(launch, backends):
+    portico = launch(backends(), BASIC_AUTH="ann:$2b$04$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy")
+    for path, password in (("/right", "open sesame"), ("/remembered", "open sesame"), ("/wrong", "guess")):
+        value = base64.b64encode(f"ann:{password}".encode()).decode()
+        with portico.tls("a.test") as client:
+            client.get("a.test", path, fields=[("Authorization", f"Basic {value}")])
+    assert portico.wait_event("access", path="/right")["user"] == "ann"
+    assert portico.wait_event("access", path="/remembered")["user"] == "ann"
+    assert "user" not in portico.wait_event("access", path="/wrong")
+
+
+def test_allowed_addresses_are_those_of_clients(launch, backends):
+    portico = launch(backends(), TRUSTED_PROXIES=TRUSTED, ALLOW_IPS="192.0.2.0/24")
+    for source, fields, status in (
+        (TRUSTED, [("X-Forwarded-For", "192.0.2.1")], 200),
+        (TRUSTED, [("X-Forwarded-For", "192.0.2.1, 203.0.113.9")], 403),
+        (TRUSTED, [], 403),
+        (UNTRUSTED, [("X-Forwarded-For", "192.0.2.1")], 403),
+    ):
+        with portico.tls("a.test", source=source) as client:
+            assert client.get("a.test", "/", fields=fields).status == status
 
 
 @pytest.mark.parametrize("log", ["json", "common", "combined"])
