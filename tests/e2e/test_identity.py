@@ -173,6 +173,18 @@ def test_a_proxy_that_ended_tls_is_not_sent_back_to_https(x):
         assert client.get("a.test", "/", fields=[("X-Forwarded-Proto", "https")]).status == 308
 
 
+@pytest.mark.parametrize("peer, client", [("192.0.2.9", "192.0.2.9"), ("127.0.0.3", "203.0.113.7")])
+def test_whom_a_proxy_header_names_is_trusted_by_its_own_address(launch, backends, peer, client):
+    """A balancer that speaks the PROXY protocol vouches for an address, not for what comes from there."""
+    backend = backends()
+    portico = launch(backend, PROXY_PROTOCOL_IN="on", TRUSTED_PROXIES="127.0.0.0/29", HTTP_MODE="serve")
+    with portico.plain(source=TRUSTED) as asking:
+        asking.send(f"PROXY TCP4 {peer} 127.0.0.1 4711 80\r\n")
+        assert asking.get("a.test", "/", fields=[("X-Forwarded-For", "203.0.113.7")]).status == 200
+    assert backend.seen[0].all("X-Real-IP") == [client]
+    assert portico.wait_event("access")["client"] == client
+
+
 def test_two_porticos_in_a_row(launch, backends):
     """The outer one knows its client by the connection, the inner one by the outer one's word."""
     backend = backends()
