@@ -181,6 +181,9 @@ static size_t num_plain(struct slice text)
     size_t num = 0;
     while (text.len - num >= sizeof(uint64_t) && are_plain(text.ptr + num))
         num += sizeof(uint64_t);
+    bool last = num && text.len - num < sizeof(uint64_t); /* less than a word is left: with some of it once more */
+    if (last && are_plain(text.ptr + text.len - sizeof(uint64_t)))
+        return text.len;
     while (num < text.len && is_plain(text.ptr[num]))
         num++;
     return num;

@@ -289,7 +289,7 @@ const struct config_row config_rows[NUM_ROWS] = {
         .example = "combined", .apply = apply_choice, .field = FIELD(log.access), .choices = access_logs},
     [ROW_REQUEST_ID] = {
         .text = {P "REQUEST_ID", "generate", "`off`, `pass`, `generate`",
-                 "X-Request-ID: none, the client's, or one of ours where it sent none", CONFIG_RELOAD_LIVE},
+                 "X-Request-ID: none, the client's, or one of ours unless a trusted proxy sent one", CONFIG_RELOAD_LIVE},
         .example = "pass", .apply = apply_choice, .field = FIELD(identity.request_id), .choices = traces},
     [ROW_TRACEPARENT] = {
         .text = {P "TRACEPARENT", "pass", "`off`, `pass`, `generate`",

@@ -5,6 +5,8 @@
 
 #include <time.h>
 
+enum { ACCESS_LINE_BYTES = 1024 }; /* most lines are shorter: one allocation */
+
 static void access_put(struct json_writer *w, const char *key, struct slice value)
 {
     if (value.len)
@@ -48,6 +50,8 @@ static void access_json_request(const struct exchange *x, struct json_writer *w)
     if (x->identity.forwarded.num_hops)
         access_put(w, "peer", x->client->peer);
     access_put(w, "user", x->identity.user);
+    if (x->client->identity)
+        access_put(w, "client_subject", x->client->identity->subject);
     if (!x->head)
         return;
     access_put(w, "method", x->head->method_name);
@@ -65,8 +69,6 @@ static void access_json_tls(const struct exchange *x, struct json_writer *w)
     access_put(w, "tls_cipher", slice_str(x->client->tls_cipher));
     json_put_bool(w, "tls_resumed", x->client->tls_resumed);
     access_put(w, "alpn", x->client->alpn);
-    if (x->client->identity)
-        access_put(w, "client_subject", x->client->identity->subject);
 }
 
 static void access_json_upstream(const struct exchange *x, struct json_writer *w)
@@ -159,8 +161,11 @@ static void access_ncsa(const struct exchange *x, bool combined, struct buf *out
 void access_log_write(const struct exchange *x)
 {
     struct buf line = {0};
+    if (x->config->log.access == CONFIG_ACCESS_OFF)
+        return;
+    buf_reserve(&line, ACCESS_LINE_BYTES);
     switch (x->config->log.access) {
-    case CONFIG_ACCESS_OFF: return;
+    case CONFIG_ACCESS_OFF: break;
     case CONFIG_ACCESS_JSON: access_json(x, &line); break;
     case CONFIG_ACCESS_COMMON: access_ncsa(x, false, &line); break;
     case CONFIG_ACCESS_COMBINED: access_ncsa(x, true, &line); break;

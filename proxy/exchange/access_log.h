@@ -6,6 +6,7 @@
  *   client          who it was, behind trusted proxies
  *   peer            who connected, where that is somebody else
  *   user            that BASIC_AUTH knew
+ *   client_subject  of the verified certificate
  *   method, host, path (never the query; none of a refused target that is not a path), protocol ("HTTP/1.1", "HTTP/2.0")
  *   scheme          of the client's own connection: "https" or "http"
  *   status          499: the client left before an answer

@@ -172,6 +172,8 @@ static void exchange_fail(struct exchange *x, unsigned status, const char *why)
 
 void exchange_refuse(struct exchange *x, struct head *head, unsigned status, const char *why)
 {
+    if (!x->head)
+        identity_refuse(x);
     if (!x->head && head && head->method_name.len)
         x->head = head;
     if (x->answer != ANSWER_OVER)
@@ -440,7 +442,10 @@ static void exchange_follow_route(struct exchange *x)
 static void exchange_admit(struct exchange *x, struct policy policy)
 {
     switch (policy.verdict) {
-    case POLICY_ALLOW: exchange_follow_route(x); return;
+    case POLICY_ALLOW:
+        identity_read_user(x);
+        exchange_follow_route(x);
+        return;
     case POLICY_WAIT: exchange_wait(x); return;
     case POLICY_REFUSE: exchange_fail(x, policy.status, policy.why); return;
     }

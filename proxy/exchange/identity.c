@@ -1,5 +1,6 @@
 #include "exchange/identity.h"
 
+#include "exchange/basic_auth.h"
 #include "exchange/exchange_state.h"
 #include "http/hop.h"
 #include "http/trace.h"
@@ -72,19 +73,23 @@ static struct slice only_value(const struct head *head, enum field_id id)
     return found ? found->value : SLICE_NONE;
 }
 
+static struct slice make_request_id(struct exchange *x)
+{
+    char *made = arena_alloc(&x->arena, REQUEST_ID_BYTES);
+    request_id_make(&x->env->random, made);
+    return slice_make(made, REQUEST_ID_BYTES);
+}
+
 static void identity_read_request_id(struct exchange *x)
 {
     struct slice sent = only_value(x->head, FIELD_X_REQUEST_ID);
     bool valid = request_id_is_valid(sent), generates = x->config->identity.request_id == CONFIG_TRACE_GENERATE;
     if (x->config->identity.request_id == CONFIG_TRACE_OFF)
         return;
-    if (valid && (!generates || x->client->trusted)) {
+    if (valid && (!generates || x->client->trusted))
         x->identity.request_id = sent;
-    } else if (generates) {
-        char *made = arena_alloc(&x->arena, REQUEST_ID_BYTES);
-        request_id_make(&x->env->random, made);
-        x->identity.request_id = slice_make(made, REQUEST_ID_BYTES);
-    }
+    else if (generates)
+        x->identity.request_id = make_request_id(x);
 }
 
 static struct slice make_traceparent(struct exchange *x, const struct traceparent *from)
@@ -114,6 +119,21 @@ void identity_read(struct exchange *x)
     identity_read_client(x);
     identity_read_request_id(x);
     identity_read_trace(x);
+}
+
+void identity_refuse(struct exchange *x)
+{
+    if (x->config->identity.request_id == CONFIG_TRACE_GENERATE)
+        x->identity.request_id = make_request_id(x);
+}
+
+void identity_read_user(struct exchange *x)
+{
+    struct basic_credentials credentials;
+    struct buf secret = {0};
+    if (x->config->policy.num_users && basic_auth_read(x->head, &secret, &credentials))
+        x->identity.user = arena_copy(&x->arena, credentials.name);
+    buf_cleanup_secret(&secret);
 }
 
 /* --- telling --- */

@@ -34,7 +34,7 @@ struct identity {
     struct slice trace_id;   /* empty: none */
     struct slice traceparent; /* for the backend; empty: none */
     bool trace_goes_on;       /* it is of the trace that the client named: tracestate belongs to it */
-    struct slice user;        /* that BASIC_AUTH knew, set by it; empty: none */
+    struct slice user;        /* that BASIC_AUTH let in; empty: none */
     struct forwarded forwarded;
 };
 
@@ -46,6 +46,11 @@ void identity_set_peer(struct exchange_client *client, const struct address *add
 void identity_begin(struct exchange *exchange);
 /* Once, with the head. */
 void identity_read(struct exchange *exchange);
+/* Instead, for a request whose head was none: nothing of it is believed; its answer and its line in the log have an
+ * identifier in common all the same. */
+void identity_refuse(struct exchange *exchange);
+/* Of a request that BASIC_AUTH let in: by which name. Of others none is kept: it may be a password in the wrong place. */
+void identity_read_user(struct exchange *exchange);
 /* The fields of the request as they go to the backend (http/hop), ours behind them. Returns how many were dropped, for the
  * counter FIELDS_DROPPED. */
 unsigned identity_request_fields(const struct exchange *exchange, struct arena *arena, struct fields *out);

@@ -141,8 +141,10 @@ enum verdict { PASS, DROP, DROP_COUNTED };
 
 void hop_drop_forwarding(struct hop_client *client)
 {
-    for (size_t id = 0; id < NUM_FIELD_IDS; id++)
-        client->drops[id] = client->drops[id] || (rules[id] & FORWARDING);
+    static const enum field_id ids[] = {FIELD_FORWARDED,        FIELD_X_FORWARDED_FOR,   FIELD_X_FORWARDED_HOST,
+                                        FIELD_X_FORWARDED_PORT, FIELD_X_FORWARDED_PROTO, FIELD_X_REAL_IP};
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
+        client->drops[ids[i]] = true;
 }
 
 static enum verdict request_field(const struct head *head, const struct field *field, const struct hop_client *client,

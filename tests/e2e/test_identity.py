@@ -1,5 +1,6 @@
 """R9: who the client is, and by which names its request is known: to the backend, to the client and in the log."""
 
+import base64
 import re
 import socket
 
@@ -172,6 +173,18 @@ def test_a_proxy_that_ended_tls_is_not_sent_back_to_https(x):
         assert client.get("a.test", "/", fields=[("X-Forwarded-Proto", "https")]).status == 308
 
 
+@pytest.mark.parametrize("peer, client", [("192.0.2.9", "192.0.2.9"), ("127.0.0.3", "203.0.113.7")])
+def test_whom_a_proxy_header_names_is_trusted_by_its_own_address(launch, backends, peer, client):
+    """A balancer that speaks the PROXY protocol vouches for an address, not for what comes from there."""
+    backend = backends()
+    portico = launch(backend, PROXY_PROTOCOL_IN="on", TRUSTED_PROXIES="127.0.0.0/29", HTTP_MODE="serve")
+    with portico.plain(source=TRUSTED) as asking:
+        asking.send(f"PROXY TCP4 {peer} 127.0.0.1 4711 80\r\n")
+        assert asking.get("a.test", "/", fields=[("X-Forwarded-For", "203.0.113.7")]).status == 200
+    assert backend.seen[0].all("X-Real-IP") == [client]
+    assert portico.wait_event("access")["client"] == client
+
+
 def test_two_porticos_in_a_row(launch, backends):
     """The outer one knows its client by the connection, the inner one by the outer one's word."""
     backend = backends()
@@ -221,6 +234,15 @@ def test_an_answer_of_our_own_has_the_id_too(x):
         response = client.get("a.test", "/moved")
     assert response.status == 308
     assert response.all("X-Request-ID") == [x.portico.wait_event("access", since=mark, path="/moved")["request_id"]]
+
+
+def test_a_refused_request_has_an_id_too(x):
+    mark = x.portico.mark()
+    with x.portico.tls("a.test") as client:
+        response = client.get("a.test", "/refused", fields=[("Bad Field", "1"), ("X-Request-ID", "forged")])
+    assert response.status == 400
+    line = x.portico.wait_event("access", since=mark, status=400)
+    assert response.all("X-Request-ID") == [line["request_id"]] != ["forged"]
 
 
 def test_the_backends_own_id_is_not_covered(x):
@@ -327,6 +349,29 @@ def test_the_clients_address_in_the_common_format(launch, backends):
         client.get("a.test", "/c", fields=[("X-Forwarded-For", "192.0.2.1"), ("Referer", "https://u:p@r.test/")])
     site.backend.wait_requests(before + 1)
     site.portico.wait_line(r'^192\.0\.2\.1 - - \[.*\] "GET /c HTTP/1\.1" 200 2 "-" "-"$')
+
+
+def test_the_name_of_a_password_that_was_right(launch, backends):
+    portico = launch(backends(), BASIC_AUTH="ann:$2b$04$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy")
+    for path, password in (("/right", "open sesame"), ("/remembered", "open sesame"), ("/wrong", "guess")):
+        value = base64.b64encode(f"ann:{password}".encode()).decode()
+        with portico.tls("a.test") as client:
+            client.get("a.test", path, fields=[("Authorization", f"Basic {value}")])
+    assert portico.wait_event("access", path="/right")["user"] == "ann"
+    assert portico.wait_event("access", path="/remembered")["user"] == "ann"
+    assert "user" not in portico.wait_event("access", path="/wrong")
+
+
+def test_allowed_addresses_are_those_of_clients(launch, backends):
+    portico = launch(backends(), TRUSTED_PROXIES=TRUSTED, ALLOW_IPS="192.0.2.0/24")
+    for source, fields, status in (
+        (TRUSTED, [("X-Forwarded-For", "192.0.2.1")], 200),
+        (TRUSTED, [("X-Forwarded-For", "192.0.2.1, 203.0.113.9")], 403),
+        (TRUSTED, [], 403),
+        (UNTRUSTED, [("X-Forwarded-For", "192.0.2.1")], 403),
+    ):
+        with portico.tls("a.test", source=source) as client:
+            assert client.get("a.test", "/", fields=fields).status == status
 
 
 @pytest.mark.parametrize("log", ["json", "common", "combined"])

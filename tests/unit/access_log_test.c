@@ -123,6 +123,9 @@ static void json_has_who_and_how(void)
     world.x.upstream_reused = true;
     world.x.head_ms = 0; /* it never answered */
     CHECK(strstr(written(&world), "\"upstream\":\"http://app:80\",\"upstream_reused\":true,\"request_id\""));
+    struct tls_identity certificate = {.subject = SLICE_LIT("CN=device 7")};
+    world.client.identity = &certificate;
+    CHECK(strstr(written(&world), "\"user\":\"alice\",\"client_subject\":\"CN=device 7\",\"method\""));
     world_cleanup(&world);
 }
 
@@ -176,6 +179,31 @@ static void strings_are_cut_and_escaped(void)
     world_cleanup(&world);
 }
 
+/* A line that is too long would be dropped: a client could hide what it does. */
+static void the_longest_line_is_written(void)
+{
+    struct world world;
+    char controls[2000], quotes[2000];
+    world_init(&world, "PORTICO_ACCESS_LOG=json");
+    for (size_t i = 0; i < sizeof controls; i++) /* U+0080, two bytes that become six; the most that a field may hold */
+        controls[i] = i % 2 ? '\x80' : '\xc2';
+    memset(quotes, '"', sizeof quotes);
+    quotes[0] = '/';
+    struct slice wide = slice_make(controls, sizeof controls), quoted = slice_make(quotes, sizeof quotes);
+    struct tls_identity certificate = {.subject = quoted};
+    world.client.identity = &certificate;
+    world.client.peer = wide;
+    world.client.alpn = world.x.head->target = world.x.head->host = world.x.backend_text = quoted;
+    world.x.identity = (struct identity){
+        .client_ip = wide, .user = wide, .request_id = quoted, .trace_id = quoted, .forwarded = {.num_hops = 1}};
+    head_add(world.x.head, &world.x.arena, SLICE_LIT("User-Agent"), wide);
+    head_add(world.x.head, &world.x.arena, SLICE_LIT("Referer"), wide);
+    const char *line = written(&world);
+    CHECK(strstr(line, "\"user_agent\":") && strchr(line, '\n'));
+    CHECK(strlen(line) <= LIMIT_LOG_LINE_BYTES);
+    world_cleanup(&world);
+}
+
 static void ncsa_forms_are_one_line_each(void)
 {
     struct world world;
@@ -206,6 +234,7 @@ int main(void)
     RUN(json_has_who_and_how);
     RUN(urls_are_bared);
     RUN(strings_are_cut_and_escaped);
+    RUN(the_longest_line_is_written);
     RUN(ncsa_forms_are_one_line_each);
     return checks_done();
 }

@@ -126,6 +126,23 @@ static void escapes_at_every_place(void)
 }
 
 /* Every byte pair comes out as a string that our own reader takes, NUL aside. */
+/* One byte that wants an escape, in any place of a string of several words. */
+static void escapes_among_plain_words(void)
+{
+    for (size_t len = 1; len < 40; len++)
+        for (size_t at = 0; at < len; at++) {
+            struct buf got = {0};
+            char bytes[40], want[41];
+            memset(bytes, 'x', len);
+            memset(want, 'x', len + 1);
+            bytes[at] = '"';
+            memcpy(want + at, "\\\"", 2);
+            json_escape(&got, slice_make(bytes, len));
+            CHECK_MEM(got.ptr, got.len, want, len + 1);
+            buf_cleanup(&got);
+        }
+}
+
 static void any_bytes_make_a_readable_string(void)
 {
     for (int a = 1; a < 256; a++)
@@ -262,6 +279,7 @@ int main(void)
     RUN(siblings_begin_anew);
     RUN(escapes);
     RUN(escapes_at_every_place);
+    RUN(escapes_among_plain_words);
     RUN(any_bytes_make_a_readable_string);
     RUN(nests_to_the_limit);
     RUN(calls_out_of_place_abort);
