@@ -38,7 +38,7 @@ struct worker {
     struct counters counters;
 };
 
-static const char *const worker_protocols[] = {"http/1.1", NULL};
+static const char *const worker_protocols[] = {"h2", "http/1.1", NULL};
 
 /* ---- what comes from control ---- */
 
@@ -246,7 +246,7 @@ struct worker *worker_new(const struct worker_options *options)
         .policy = config->tls.policy == CONFIG_TLS_MODERN ? TLS_POLICY_MODERN : TLS_POLICY_INTERMEDIATE,
         .serve_unknown = config->tls.unknown_sni == CONFIG_SNI_DEFAULT,
         .current = &worker->exchange.certset,
-        .protocols = worker_protocols,
+        .protocols = worker_protocols + (config->client.http2 ? 0 : 1),
         .signer = {.pool = options->sign_pool, .port = worker->port}};
     if (err_is(worker_client_auth(config, &tls.client_auth)))
         abort(); /* worker_check would have said so */

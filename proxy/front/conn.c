@@ -1,6 +1,7 @@
 #include "front/conn.h"
 
 #include "exchange/identity.h"
+#include "front/h2_front.h"
 #include "net/address.h"
 #include "tls/tls_err.h"
 #include "tls/tls_select.h"
@@ -15,10 +16,11 @@ struct conn {
     struct tls_stream tls; /* where secure */
     struct sink sink;      /* of the top stream until a front takes it */
     struct h1_front h1;
+    struct h2_front *h2; /* NULL: not HTTP/2 */
     struct exchange_client client;
     struct tick handshake;
     bool secure;
-    bool fronted; /* h1 has the events */
+    bool fronted; /* h1 or h2 has the events */
     bool tls_opened;
     char peer[ADDRESS_TEXT_BYTES], port[6];
     char *server_name; /* owned; NULL: none */
@@ -46,6 +48,7 @@ static void conn_closed(struct conn *conn, struct err err)
     list_remove(&conn->node);
     env->num_conns--;
     conn_credit_release(env->credit);
+    h2_front_free(conn->h2);
     mem_free(conn->server_name);
     tls_identity_free(conn->identity);
     mem_free(conn);
@@ -56,6 +59,11 @@ static void conn_closed(struct conn *conn, struct err err)
 static void conn_front_closed(struct h1_front *front, struct err err)
 {
     conn_closed(container_of(front, struct conn, h1), err);
+}
+
+static void conn_h2_closed(void *ctx, struct err err)
+{
+    conn_closed(ctx, err);
 }
 
 static void conn_sink_closed(struct sink *sink, struct err err)
@@ -98,7 +106,10 @@ static void conn_established(struct tls_stream *tls)
         conn->client.server_name = slice_make(conn->server_name, name.len);
     }
     conn->fronted = true;
-    h1_front_open(&conn->h1, &tls->base, conn->env->exchange, &conn->client);
+    if (slice_eq(tls_server_alpn(tls), SLICE_LIT("h2")))
+        conn->h2 = h2_front_new(&tls->base, conn->env->exchange, &conn->client, conn_h2_closed, conn);
+    else
+        h1_front_open(&conn->h1, &tls->base, conn->env->exchange, &conn->client);
 }
 
 static const struct sink_ops conn_sink_ops;
@@ -198,19 +209,21 @@ void conn_drain_all(struct conn_env *env)
     LIST_EACH(&env->conns, node)
     {
         struct conn *conn = container_of(node, struct conn, node);
-        if (conn->fronted)
+        if (conn->h2)
+            h2_front_drain(conn->h2);
+        else if (conn->fronted)
             h1_front_drain(&conn->h1);
     }
 }
 
-static bool conn_busy(const struct conn *conn)
+/* Its requests in the works, tunnels among them. */
+static size_t conn_busy(const struct conn *conn, size_t *out_num_tunnels)
 {
+    *out_num_tunnels = 0;
+    if (conn->h2)
+        return h2_front_num_busy(conn->h2, out_num_tunnels);
+    *out_num_tunnels = conn->fronted && conn->h1.state == H1F_TUNNEL;
     return conn->fronted && h1_front_busy(&conn->h1);
-}
-
-static bool conn_tunnels(const struct conn *conn)
-{
-    return conn->fronted && conn->h1.state == H1F_TUNNEL;
 }
 
 void conn_reset_all(struct conn_env *env)
@@ -224,8 +237,9 @@ size_t conn_num_busy(const struct conn_env *env, size_t *out_num_tunnels)
     size_t num = 0, tunnels = 0;
     for (const struct list *node = env->conns.next; node != &env->conns; node = node->next) {
         const struct conn *conn = container_of(node, const struct conn, node);
-        tunnels += conn_tunnels(conn);
-        num += conn_busy(conn);
+        size_t conn_tunnels;
+        num += conn_busy(conn, &conn_tunnels);
+        tunnels += conn_tunnels;
     }
     *out_num_tunnels = tunnels;
     return num - tunnels;
