@@ -20,6 +20,21 @@ enum {
     LIMIT_REQUEST_ID_BYTES = 128,
     LIMIT_LOCAL_BODY_BYTES = 64 * 1024, /* request body drained behind an early answer; retained for a retry */
 
+    /* HTTP/2 of clients */
+    LIMIT_H2_STREAMS = 100,              /* at a time; RFC 9113 §5.1.2 advises no fewer */
+    LIMIT_H2_BUDGET_MS = 10000,          /* the window of the three budgets below */
+    LIMIT_H2_RESETS = 100,               /* by the client, or provoked by it: each one costs a request upstream */
+    LIMIT_H2_CONTROL_FRAMES = 100,       /* SETTINGS and PING, each of which we must answer */
+    LIMIT_H2_IDLE_FRAMES = 1000,         /* empty DATA, PRIORITY, unknown types: they move nothing */
+    LIMIT_H2_CONTINUATIONS = 16,         /* frames of one header block */
+    LIMIT_H2_REFUSED_HEAD_BYTES = 1024 * 1024, /* decoded behind a head that is too large already: a bomb */
+    LIMIT_H2_ACKS = 200,                 /* queued answers to SETTINGS and PING */
+    LIMIT_H2_QUEUED_FRAMES = 400,        /* above this, a connection that takes nothing is not read either */
+    LIMIT_H2_WINDOW_BYTES = 64 * 1024,   /* of a stream, at first */
+    LIMIT_H2_MAX_WINDOW_BYTES = 1024 * 1024, /* where its backend keeps up: 10 MB/s at 100 ms */
+    LIMIT_H2_WINDOW_FACTOR = 4,          /* the connection's: one stopped stream must not starve the others */
+    LIMIT_H2_QUEUE_BYTES = 1024 * 1024,  /* answers queued on a connection; above it a stream has one read buffer */
+
     /* Flow */
     FLOW_HIGH_BYTES = 64 * 1024,   /* queued above this stops the source */
     FLOW_LOW_BYTES = 16 * 1024,    /* and below this starts it again */

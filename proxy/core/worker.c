@@ -40,7 +40,7 @@ struct worker {
     struct counters counters;
 };
 
-static const char *const worker_protocols[] = {"http/1.1", NULL};
+static const char *const worker_protocols[] = {"h2", "http/1.1", NULL};
 
 /* ---- what comes from control ---- */
 
@@ -257,7 +257,7 @@ struct worker *worker_new(const struct worker_options *options)
         .policy = config->tls.policy == CONFIG_TLS_MODERN ? TLS_POLICY_MODERN : TLS_POLICY_INTERMEDIATE,
         .serve_unknown = config->tls.unknown_sni == CONFIG_SNI_DEFAULT,
         .current = &worker->exchange.certset,
-        .protocols = worker_protocols,
+        .protocols = worker_protocols + (config->client.http2 ? 0 : 1),
         .without_alpn = worker_name_is_raw,
         .without_alpn_ctx = worker,
         .signer = {.pool = options->sign_pool, .port = worker->port}};

@@ -2,6 +2,7 @@
 
 #include "exchange/identity.h"
 #include "exchange/route.h"
+#include "front/h2_front.h"
 #include "net/address.h"
 #include "tls/tls_err.h"
 #include "tls/tls_select.h"
@@ -9,7 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum conn_front { CONN_FRONT_NONE, CONN_FRONT_H1, CONN_FRONT_RAW };
+enum conn_front { CONN_FRONT_NONE, CONN_FRONT_H1, CONN_FRONT_H2, CONN_FRONT_RAW };
 
 struct conn {
     struct list node;
@@ -19,6 +20,7 @@ struct conn {
     struct sink sink;      /* of the top stream until a front takes it */
     union {
         struct h1_front h1;
+        struct h2_front *h2; /* owned */
         struct raw_front raw;
     } front;
     enum conn_front front_kind; /* which of them has the events */
@@ -56,6 +58,8 @@ static void conn_closed(struct conn *conn, struct err err)
     env->num_conns--;
     conn_credit_release(env->credit);
     proxy_line_reader_cleanup(&conn->header);
+    if (conn->front_kind == CONN_FRONT_H2)
+        h2_front_free(conn->front.h2);
     mem_free(conn->server_name);
     tls_identity_free(conn->identity);
     mem_free(conn);
@@ -71,6 +75,11 @@ static void conn_front_closed(struct h1_front *front, struct err err)
 static void conn_raw_closed(struct raw_front *front, struct err err)
 {
     conn_closed(container_of(front, struct conn, front.raw), err);
+}
+
+static void conn_h2_closed(void *ctx, struct err err)
+{
+    conn_closed(ctx, err);
 }
 
 static void conn_sink_closed(struct sink *sink, struct err err)
@@ -118,6 +127,12 @@ static void conn_open_h1(struct conn *conn, struct stream *stream)
     h1_front_open(&conn->front.h1, stream, conn->env->exchange, &conn->client);
 }
 
+static void conn_open_h2(struct conn *conn)
+{
+    conn->front_kind = CONN_FRONT_H2;
+    conn->front.h2 = h2_front_new(&conn->tls.base, conn->env->exchange, &conn->client, conn_h2_closed, conn);
+}
+
 static void conn_open_raw(struct conn *conn, const struct config_group *group)
 {
     conn->front_kind = CONN_FRONT_RAW;
@@ -149,6 +164,8 @@ static void conn_established(struct tls_stream *tls)
         route_raw(conn->env->exchange->config, conn->env->exchange->certset, conn->client.server_name);
     if (raw)
         conn_open_raw(conn, raw);
+    else if (slice_eq(conn->client.alpn, SLICE_LIT("h2")))
+        conn_open_h2(conn);
     else
         conn_open_h1(conn, &tls->base);
 }
@@ -309,24 +326,26 @@ void conn_drain_all(struct conn_env *env)
     LIST_EACH(&env->conns, node)
     {
         struct conn *conn = container_of(node, struct conn, node);
-        if (conn->front_kind == CONN_FRONT_H1)
-            h1_front_drain(&conn->front.h1);
+        switch (conn->front_kind) {
+        case CONN_FRONT_H1: h1_front_drain(&conn->front.h1); break;
+        case CONN_FRONT_H2: h2_front_drain(conn->front.h2); break;
+        case CONN_FRONT_RAW:
+        case CONN_FRONT_NONE: break;
+        }
     }
 }
 
-static bool conn_relays(const struct conn *conn)
+/* Its requests in the works, tunnels among them. */
+static size_t conn_busy(const struct conn *conn, size_t *out_num_tunnels)
 {
-    return conn->front_kind == CONN_FRONT_RAW && conn->front.raw.state != RAW_ENDED;
-}
-
-static bool conn_busy(const struct conn *conn)
-{
-    return conn_relays(conn) || (conn->front_kind == CONN_FRONT_H1 && h1_front_busy(&conn->front.h1));
-}
-
-static bool conn_tunnels(const struct conn *conn)
-{
-    return conn_relays(conn) || (conn->front_kind == CONN_FRONT_H1 && conn->front.h1.state == H1F_TUNNEL);
+    *out_num_tunnels = 0;
+    switch (conn->front_kind) {
+    case CONN_FRONT_H1: *out_num_tunnels = conn->front.h1.state == H1F_TUNNEL; return h1_front_busy(&conn->front.h1);
+    case CONN_FRONT_H2: return h2_front_num_busy(conn->front.h2, out_num_tunnels);
+    case CONN_FRONT_RAW: return *out_num_tunnels = conn->front.raw.state != RAW_ENDED;
+    case CONN_FRONT_NONE: return 0;
+    }
+    return 0;
 }
 
 void conn_reset_all(struct conn_env *env)
@@ -340,8 +359,9 @@ size_t conn_num_busy(const struct conn_env *env, size_t *out_num_tunnels)
     size_t num = 0, tunnels = 0;
     for (const struct list *node = env->conns.next; node != &env->conns; node = node->next) {
         const struct conn *conn = container_of(node, const struct conn, node);
-        tunnels += conn_tunnels(conn);
-        num += conn_busy(conn);
+        size_t conn_tunnels;
+        num += conn_busy(conn, &conn_tunnels);
+        tunnels += conn_tunnels;
     }
     *out_num_tunnels = tunnels;
     return num - tunnels;

@@ -70,18 +70,14 @@ static void front_arm(struct h1_front *front, int64_t ms)
 /* From here on the client has leave to send its body, and a whole window for the first measure of its rate. */
 static void front_window_begin(struct h1_front *front)
 {
-    front->window_bytes = 0;
+    body_rate_begin(&front->rate);
     if (front->state == H1F_BODY)
         front_arm(front, LIMIT_BODY_RATE_GRACE_MS);
 }
 
-/* A body slower than LIMIT_BODY_RATE_BYTES_S holds a backend hostage; counted only while we are reading. */
 static void front_body_window(struct h1_front *front)
 {
-    bool slow = front->window_bytes < (uint64_t)LIMIT_BODY_RATE_BYTES_S * LIMIT_BODY_RATE_GRACE_MS / 1000;
-    bool counted = !exchange_continue_due(front->exchange) &&
-                   (!exchange_answer_begun(front->exchange) || front->reader.head->length_given);
-    if (slow && counted)
+    if (body_rate_is_slow(&front->rate, front->exchange))
         exchange_refuse(front->exchange, NULL, 408, "the request's body is too slow");
     else
         front_window_begin(front);
@@ -188,7 +184,7 @@ static void front_feed(struct h1_front *front, struct slice in)
         case H1_NEED_MORE: return;
         case H1_HEAD: front_head(front); break;
         case H1_BODY:
-            front->window_bytes += front->reader.body.len;
+            body_rate_count(&front->rate, front->reader.body.len);
             exchange_body(front->exchange, front->reader.body);
             break;
         case H1_END: front_request_whole(front); break;

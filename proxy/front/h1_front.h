@@ -12,6 +12,7 @@
 #define FRONT_H1_FRONT_H
 
 #include "exchange/exchange.h"
+#include "front/body_rate.h"
 #include "http/h1_reader.h"
 #include "http/h1_writer.h"
 #include "net/stream.h"
@@ -39,7 +40,7 @@ struct h1_front {
     bool full;                 /* answers wait for their reader: no further request until `drained` */
     bool begun;                /* a byte of a first request has come */
     uint64_t born_ms;
-    uint64_t window_bytes;     /* of the body, in this window of the rate limit */
+    struct body_rate rate;     /* of the request's body */
     void (*closed)(struct h1_front *front, struct err err); /* the stream's last event: the memory may be freed */
 };
 

@@ -9,7 +9,10 @@
 #include "front/h1_front.h"
 #include "sim_stream.h"
 
-enum { MAX_ANSWERS = 4, MAX_BACKENDS = 4, MAX_TURNS = 200000, FOREVER = -1 };
+#ifndef WORLD_MAX_BACKENDS /* a program may need more */
+#define WORLD_MAX_BACKENDS 4
+#endif
+enum { MAX_ANSWERS = 4, MAX_BACKENDS = WORLD_MAX_BACKENDS, MAX_TURNS = 200000, FOREVER = -1 };
 
 struct scenario {
     const char *name;
@@ -54,6 +57,7 @@ struct world {
     bool backends_stall; /* new ones take nothing */
     bool front_closed, pool_closed;
     struct buf upstream;
+    void (*check)(const struct world *world); /* after each turn; may be NULL */
 };
 
 #define FORWARDED                                                                            \
@@ -186,6 +190,8 @@ static inline void world_check_held(const struct world *world)
     CHECK(world->front.pending.len <= bound);
     if (world->front.state != H1F_ENDED && world->front.exchange)
         CHECK(world->front.exchange->held.len <= bound);
+    if (world->check)
+        world->check(world);
 }
 
 static inline void world_run_until(struct world *world, const bool *done)
@@ -208,8 +214,9 @@ static inline void world_settle(struct world *world)
     }
 }
 
-static inline void world_start(struct world *world, const struct scenario *scenario, const struct run *run,
-                               const struct config *config, struct certset *set)
+/* All but a front. */
+static inline void world_open(struct world *world, const struct scenario *scenario, const struct run *run,
+                              const struct config *config, struct certset *set)
 {
     *world = (struct world){.scenario = scenario, .run = *run};
     uv_loop_init(&world->uv);
@@ -229,6 +236,12 @@ static inline void world_start(struct world *world, const struct scenario *scena
     sim_stream_init(&world->stream, world->loop);
     world->stream.read_bytes = run->read_bytes;
     world->stream.always_full = run->full;
+}
+
+static inline void world_start(struct world *world, const struct scenario *scenario, const struct run *run,
+                               const struct config *config, struct certset *set)
+{
+    world_open(world, scenario, run, config, set);
     world->front.closed = world_front_closed;
     h1_front_open(&world->front, &world->stream.base, &world->env, &world->client);
     struct slice sent = slice_str(scenario->sent);
