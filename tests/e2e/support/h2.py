@@ -3,8 +3,8 @@
 Acknowledgements of SETTINGS and PING are sent by themselves; credit too, unless `credit` is False."""
 
 import os
+import socket
 import struct
-import time
 from collections import namedtuple
 
 import hpack
@@ -386,16 +386,12 @@ class H2:
         return f"<h2: {self.goaways} {list(self.streams.values())[-4:]}>"
 
 
-def open_h2(portico, name="a.test", settings=None, credit=True, preface=True, timeout=15, address=None):
+def open_h2(portico, name="a.test", settings=None, credit=True, preface=True, timeout=15):
     """A connection with ALPN h2 that has exchanged SETTINGS (unless preface is False)."""
     context = tls_context(alpn=["h2"])
     client = portico.tls(name, context=context, timeout=timeout)
     assert client.sock.selected_alpn_protocol() == "h2", "no h2 by ALPN"
+    client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection = H2(client, settings=settings, preface=preface, credit=credit)
     return connection.ready() if preface else connection
 
-
-def until(deadline_s):
-    """A function that tells whether so many seconds have passed since now."""
-    end = time.monotonic() + deadline_s
-    return lambda: time.monotonic() > end
