@@ -8,6 +8,7 @@ import pytest
 from support.h2 import (
     COMPRESSION_ERROR,
     CONTINUATION,
+    DATA,
     END_HEADERS,
     END_STREAM,
     ENHANCE_YOUR_CALM,
@@ -201,14 +202,17 @@ LENGTHS = {
 @pytest.mark.parametrize("length, parts", LENGTHS.values(), ids=LENGTHS.keys())
 def test_h2_data_that_differs_from_content_length(launch, cutting, length, parts):
     with open_h2(launch(cutting.backend)) as client:
-        stream = client.ask(path="/evil", method="POST", end=False, fields=[("content-length", length)])
-        for i, part in enumerate(parts):
-            client.data(stream, part, end=i == len(parts) - 1)
+        stream = client.stream()
+        head = client.encode(request("/evil", method="POST", fields=[("content-length", length)]))
+        frames = [frame(HEADERS, END_HEADERS, stream.number, head)]
+        frames += [frame(DATA, END_STREAM if i == len(parts) - 1 else 0, stream.number, part) for i, part in enumerate(parts)]
+        client.send(b"".join(frames))  # all before there can be an answer
         is_refused(client, stream)
         assert client.get("/on").status == 200
-    assert [r.target for r in cutting.whole if r.target != "/on" and r.body] == []
-    if length not in ("0", "3"):
-        assert [r.target for r in cutting.whole] == ["/on"], "a part was taken for the whole"
+    # what comes behind as many bytes as were said comes too late for the backend not to have them all
+    whole = [r.body for r in cutting.whole if r.target != "/on"]
+    assert [body for body in whole if len(body) != int(length)] == [], "a part was taken for the whole"
+    assert length != "10" or not whole
 
 
 def test_h2_the_request_that_was_begun_is_aborted(launch, cutting):

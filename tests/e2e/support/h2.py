@@ -305,9 +305,14 @@ class H2:
         while self.client.kept or self._readable():
             self.step()
 
-    def _readable(self):
+    def read_for(self, seconds):
+        """Frames until none has come for so long."""
+        while self.client.kept or self._readable(seconds):
+            self.step()
+
+    def _readable(self, seconds=0):
         before = self.client.sock.gettimeout()
-        self.client.sock.settimeout(0)
+        self.client.sock.settimeout(seconds)
         try:
             data = self.client.sock.recv(65536)
         except OSError:  # nothing now, or an end, which the next reading meets again
