@@ -161,5 +161,8 @@ struct slice tls_server_alpn(const struct tls_stream *tls)
     const uint8_t *name;
     unsigned len;
     SSL_get0_alpn_selected(tls->ssl, &name, &len);
-    return slice_make(name, len);
+    for (const char *const *protocol = tls_server_of(tls->ssl)->protocols; *protocol; protocol++)
+        if (slice_eq(slice_make(name, len), slice_str(*protocol)))
+            return slice_str(*protocol); /* not the SSL's own copy, which is gone before the last line of the log */
+    return SLICE_NONE;
 }

@@ -40,7 +40,8 @@ const char *tls_server_version(const struct tls_stream *tls);
 bool tls_server_resumed(const struct tls_stream *tls);
 /* Of an established connection: who its client is by its certificate, the caller's from then on; NULL: it sent none. */
 struct tls_identity *tls_server_take_identity(struct tls_stream *tls);
-/* Of an established connection: the suite by its name in the RFCs, a literal; what ALPN agreed on, empty for nothing. */
+/* Of an established connection: the suite by its name in the RFCs, a literal; what ALPN agreed on,
+ * one of the options' protocols, empty for nothing. */
 const char *tls_server_cipher(const struct tls_stream *tls);
 struct slice tls_server_alpn(const struct tls_stream *tls);
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from support.client import Cut
+from support.client import Cut, tls_context
 
 
 def drip(client, data, every_s):
@@ -125,7 +125,8 @@ def test_stalled_clients_do_not_delay_others(launch, backends):
             client.close()
 
 
-def test_a_client_that_leaves_aborts_its_request(launch, backends):
+@pytest.mark.parametrize("alpn", [None, ["http/1.1"]])
+def test_a_client_that_leaves_aborts_its_request(launch, backends, alpn):
     """The backend's connection is closed, and the log has 499."""
     ended = threading.Event()
 
@@ -137,7 +138,7 @@ def test_a_client_that_leaves_aborts_its_request(launch, backends):
             connection.reply(200, "ok")
 
     portico = launch(backends(answer))
-    with portico.tls("a.test") as client:
+    with portico.tls("a.test", context=tls_context(alpn=alpn)) as client:
         client.send("GET /wait HTTP/1.1\r\nHost: a.test\r\n\r\n")
         portico.wait_until(lambda: portico.metrics()["portico_requests_total"] >= 1, "request")
     assert ended.wait(10), "the backend went on working for nobody"
