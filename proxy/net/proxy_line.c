@@ -54,7 +54,7 @@ static bool agree(struct slice a, struct slice b)
 
 /* ---- version 1 ---- */
 
-/* The position behind CRLF; 0: it has not come. */
+/* DONE: r->len is the position behind CRLF. */
 static enum proxy_line_verdict v1_find_end(struct reading *r)
 {
     struct slice line = slice_first(r->bytes, V1_BYTES);
@@ -336,8 +336,7 @@ static void set_u16(struct buf *out, size_t at, size_t value)
 
 static void append_tlv(struct buf *out, unsigned type, struct slice value)
 {
-    value = slice_first(value, LIMIT_PROXY_TEXT_BYTES);
-    if (value.len == 0)
+    if (value.len == 0 || value.len > LIMIT_PROXY_TEXT_BYTES)
         return;
     buf_append_char(out, (char)type);
     append_u16(out, value.len);
