@@ -185,16 +185,14 @@ static bool v2_ssl_is_formed(struct slice value)
 static enum proxy_line_verdict v2_check_tlvs(struct reading *r, size_t at)
 {
     struct slice header = slice_first(r->bytes, r->len), rest = slice_skip(header, at), value;
-    bool summed = false;
     unsigned type;
     while (rest.len) {
         if (!tlv_next(&rest, &type, &value) || (type == TLV_SSL && !v2_ssl_is_formed(value)))
             return reading_fail(r, "a TLV that does not fit");
         if (type != TLV_CRC32C)
             continue;
-        if (summed || value.len != CRC_BYTES || !v2_crc_is_right(header, (size_t)(value.ptr - header.ptr)))
+        if (value.len != CRC_BYTES || !v2_crc_is_right(header, (size_t)(value.ptr - header.ptr)))
             return reading_fail(r, "a wrong checksum");
-        summed = true;
     }
     return PROXY_LINE_DONE;
 }

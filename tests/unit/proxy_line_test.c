@@ -203,7 +203,7 @@ static void version_2_is_strict(void)
         ROW(SIGNATURE "\x21\x11\x00\x00", NULL),
         ROW(SIGNATURE "\x21\x21\x00\x0c" ENDS_V4, NULL),
         ROW(SIGNATURE "\x21\x31\x00\x0c" ENDS_V4, NULL),
-        ROW(SIGNATURE "\x21\x11\x10\x00", NULL), /* one byte over the limit with its first 16 */
+        ROW(SIGNATURE "\x21\x11\x0f\xf1", NULL), /* one byte over the limit with its first 16 */
         ROW(SIGNATURE "\x20\x00\xff\xff", NULL),
         ROW(SIGNATURE "\x21\x11\x00\x0d" ENDS_V4 "\x04", NULL),
         ROW(SIGNATURE "\x21\x11\x00\x0e" ENDS_V4 "\x04\x00", NULL),
