@@ -54,7 +54,7 @@ static bool agree(struct slice a, struct slice b)
 
 /* ---- version 1 ---- */
 
-/* The position behind CRLF; 0: it has not come. */
+/* DONE: r->len is the position behind CRLF. */
 static enum proxy_line_verdict v1_find_end(struct reading *r)
 {
     struct slice line = slice_first(r->bytes, V1_BYTES);
@@ -185,16 +185,14 @@ static bool v2_ssl_is_formed(struct slice value)
 static enum proxy_line_verdict v2_check_tlvs(struct reading *r, size_t at)
 {
     struct slice header = slice_first(r->bytes, r->len), rest = slice_skip(header, at), value;
-    bool summed = false;
     unsigned type;
     while (rest.len) {
         if (!tlv_next(&rest, &type, &value) || (type == TLV_SSL && !v2_ssl_is_formed(value)))
             return reading_fail(r, "a TLV that does not fit");
         if (type != TLV_CRC32C)
             continue;
-        if (summed || value.len != CRC_BYTES || !v2_crc_is_right(header, (size_t)(value.ptr - header.ptr)))
+        if (value.len != CRC_BYTES || !v2_crc_is_right(header, (size_t)(value.ptr - header.ptr)))
             return reading_fail(r, "a wrong checksum");
-        summed = true;
     }
     return PROXY_LINE_DONE;
 }
@@ -336,8 +334,7 @@ static void set_u16(struct buf *out, size_t at, size_t value)
 
 static void append_tlv(struct buf *out, unsigned type, struct slice value)
 {
-    value = slice_first(value, LIMIT_PROXY_TEXT_BYTES);
-    if (value.len == 0)
+    if (value.len == 0 || value.len > LIMIT_PROXY_TEXT_BYTES)
         return;
     buf_append_char(out, (char)type);
     append_u16(out, value.len);

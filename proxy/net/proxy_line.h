@@ -45,8 +45,8 @@ enum proxy_line_verdict proxy_line_feed(struct proxy_line_reader *reader, struct
                                         size_t *out_used, const char **out_why);
 void proxy_line_reader_cleanup(struct proxy_line_reader *reader);
 
-/* What version 2 can tell of the client's TLS (§2.2.1, 2.2.2, 2.2.6). Empty texts are left out; longer ones than
- * LIMIT_PROXY_TEXT_BYTES are cut. */
+/* What version 2 can tell of the client's TLS (§2.2.1, 2.2.2, 2.2.6). A text is told whole or not at all: empty
+ * ones and those over LIMIT_PROXY_TEXT_BYTES are left out. */
 struct proxy_line_tls {
     struct slice alpn, authority; /* authority: SNI */
     struct slice version, cipher; /* "TLSv1.3", "TLS_AES_128_GCM_SHA256" */

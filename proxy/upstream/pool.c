@@ -187,8 +187,8 @@ struct upstream *pool_acquire(struct pool_wait *wait, const struct config *confi
     struct pool *pool = wait->pool;
     wait->config = config;
     wait->group = group;
-    if (!fresh_only && wait->preamble.len == 0) {
-        struct upstream *upstream = pool_h1_take(backend_of(pool, backend_choose(pool, group)));
+    if (!fresh_only) {
+        struct upstream *upstream = pool_h1_take(backend_of(pool, backend_choose(pool, group)), wait->preamble);
         if (upstream)
             return upstream;
     }

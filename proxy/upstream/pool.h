@@ -34,8 +34,8 @@ struct pool_wait {
     struct pool_dial *dialing;
     const struct config *config;
     const struct config_group *group;
-    struct slice preamble; /* set by the caller, before pool_acquire: what a connection says of this client alone before
-                              all else (PROXY protocol). Such a connection is new and serves nobody after. Lives until begin */
+    struct slice preamble; /* set by the caller, before pool_acquire: what a connection says of this client before all
+                              else (PROXY protocol). Such a connection is new, or one that said the same. Lives until begin */
     uint64_t give_up_ms;   /* holds until then while the backend does not answer (UPSTREAM_WAIT) */
     struct tick retry;
     /* upstream: the callee begins its request on it at once. NULL: err says why there is none. Never from within

@@ -13,7 +13,8 @@ struct pool_conn {
     struct h1_client client;
     struct tcp_stream tcp;
     struct backend *backend;
-    struct list node; /* in backend->idle while idle */
+    struct list node;     /* in backend->idle while idle */
+    struct buf announced; /* what it said before its first request: it serves those alone who would say the same */
     struct tick idle;
     int64_t idle_timeout_ms;
     uint32_t max_idle;
@@ -56,6 +57,7 @@ static void conn_closed(struct h1_client *client, struct err err)
     struct pool_conn *conn = conn_of(client);
     struct backend *backend = conn->backend;
     (void)err;
+    buf_cleanup(&conn->announced);
     mem_free(conn);
     pool_conn_gone(backend);
 }
@@ -84,10 +86,13 @@ static void conn_idle(struct h1_client *client)
     backend->num_busy--;
     backend->num_idle++;
     list_prepend(&backend->idle, &conn->node);
-    if (backend->num_idle > conn->max_idle || backend->pool->closing || idle_ms == 0)
+    if (conn->max_idle == 0 || backend->pool->closing || idle_ms == 0) {
         h1_client_close(client);
-    else
-        tick_start(&backend->pool->loop->ticker, &conn->idle, (uint64_t)idle_ms);
+        return;
+    }
+    tick_start(&backend->pool->loop->ticker, &conn->idle, (uint64_t)idle_ms);
+    if (backend->num_idle > conn->max_idle) /* the one that was idle longest: its client may have left */
+        h1_client_close(&container_of(backend->idle.prev, struct pool_conn, node)->client);
 }
 
 /* ---- new ones ---- */
@@ -130,11 +135,21 @@ struct upstream *pool_h1_adopt_stream(struct backend *backend, struct stream *st
     return &conn->base;
 }
 
-struct upstream *pool_h1_take(struct backend *backend)
+static struct pool_conn *backend_find_idle(struct backend *backend, struct slice preamble)
 {
-    struct list *node;
-    while ((node = list_first(&backend->idle))) {
+    LIST_EACH(&backend->idle, node)
+    {
         struct pool_conn *conn = container_of(node, struct pool_conn, node);
+        if (slice_eq(buf_slice(&conn->announced), preamble))
+            return conn;
+    }
+    return NULL;
+}
+
+struct upstream *pool_h1_take(struct backend *backend, struct slice preamble)
+{
+    struct pool_conn *conn;
+    while ((conn = backend_find_idle(backend, preamble))) {
         if (!backend->pool->connect &&
             tcp_stream_readable(&conn->tcp)) { /* it ended, or says something that nobody asked for */
             h1_client_close(&conn->client);
@@ -143,6 +158,7 @@ struct upstream *pool_h1_take(struct backend *backend)
         conn_leave_idle(conn);
         backend->num_busy++;
         conn->base.reused = true;
+        conn->base.preamble = SLICE_NONE; /* it was said */
         counters_add(backend->pool->counters, COUNTER_UPSTREAM_REUSES, 1);
         return &conn->base;
     }
@@ -163,10 +179,8 @@ static void pool_h1_begin(struct upstream *upstream, struct http_user *user, str
     struct h1_client *client = client_of(upstream);
     const struct head *head = request->head;
     struct h1_framing framing = hop_request_framing(head);
-    if (upstream->preamble.len) {
-        buf_append_slice(h1_client_head_out(client), upstream->preamble);
-        container_of(upstream, struct pool_conn, base)->max_idle = 0; /* the backend takes it for this client's */
-    }
+    buf_append_slice(h1_client_head_out(client), upstream->preamble);
+    buf_append_slice(&container_of(upstream, struct pool_conn, base)->announced, upstream->preamble);
     h1_client_lend(client, user, arena, head->method, head->upgrade == UPGRADE_WEBSOCKET);
     h1_write_request_fields(h1_client_head_out(client), head, request->fields, &framing);
     h1_client_head_written(client, framing.body);

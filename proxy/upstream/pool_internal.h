@@ -50,8 +50,8 @@ void pool_conn_gone(struct backend *backend);
 
 /* ---- pool_h1.c ---- */
 
-/* An idle connection that is alive, or NULL. */
-struct upstream *pool_h1_take(struct backend *backend);
+/* An idle connection that is alive and has announced itself in just these bytes, or not at all; NULL where there is none. */
+struct upstream *pool_h1_take(struct backend *backend, struct slice preamble);
 /* A new connection over a connected socket, which it takes over; NULL where there is none to be had (and it is closed). */
 struct upstream *pool_h1_adopt(struct backend *backend, int fd, bool unix_socket, const struct config *config);
 /* Over a stream of the tests'. */

@@ -319,35 +319,76 @@ static void a_backend_that_starts_late_is_found(void)
     world_cleanup(&world);
 }
 
-/* PROXY_PROTOCOL_OUT: whoever says who it is gets a connection of its own, which serves nobody after. */
-static void an_announced_connection_is_new_and_not_kept(void)
+/* Returns whether an idle connection was there. */
+static bool ask_announced(struct asker *asker, struct world *world, const char *preamble)
+{
+    *asker = (struct asker){.world = world, .user = {&user_ops}};
+    pool_wait_init(&asker->wait, world->pool, asker_acquired);
+    asker->wait.preamble = slice_str(preamble);
+    struct upstream *upstream = pool_acquire(&asker->wait, world->config, world->group, false);
+    if (upstream)
+        asker_begin(asker, upstream);
+    else
+        turn(world, &asker->num_done);
+    return upstream != NULL;
+}
+
+static void serve_seeing(struct world *world, int fd, const char *want)
+{
+    char in[1024];
+    ssize_t len = recv(fd, in, sizeof in, 0);
+    CHECK(len > 0 && slice_starts(slice_make(in, len > 0 ? (size_t)len : 0), slice_str(want)));
+    CHECK(send(fd, OK, strlen(OK), 0) > 0);
+    turn(world, NULL);
+}
+
+/* PROXY_PROTOCOL_OUT: what a backend was told of a connection holds for all of its requests. */
+static void an_announced_connection_serves_the_same_client_alone(void)
 {
     struct world world;
-    struct asker plain, first, second;
-    char in[1024];
+    struct asker askers[6];
+    int fds[3];
     world_init(&world, NULL);
-    CHECK(!ask(&plain, &world, false));
-    turn(&world, &plain.num_done);
-    int idle = serve_accept(&world);
-    serve(&world, idle, OK);
-    for (struct asker *asker = &first; asker; asker = asker == &first ? &second : NULL) {
-        *asker = (struct asker){.world = &world, .user = {&user_ops}};
-        pool_wait_init(&asker->wait, world.pool, asker_acquired);
-        asker->wait.preamble = SLICE_LIT("PROXY UNKNOWN\r\n");
-        CHECK(pool_acquire(&asker->wait, world.config, world.group, false) == NULL);
-        turn(&world, &asker->num_done);
-        int fd = serve_accept(&world);
-        ssize_t len = recv(fd, in, sizeof in, 0);
-        CHECK(len > 0 && slice_starts(slice_make(in, (size_t)len), SLICE_LIT("PROXY UNKNOWN\r\nGET / HTTP/1.1\r\n")));
-        CHECK(send(fd, OK, strlen(OK), 0) > 0);
-        turn(&world, NULL);
-        CHECK(asker->ended);
-        CHECK_INT(recv(fd, in, sizeof in, 0), 0);
-        asker_leave(asker);
-        close(fd);
+    CHECK(!ask_announced(&askers[0], &world, ""));
+    serve_seeing(&world, fds[0] = serve_accept(&world), "GET / HTTP/1.1\r\n");
+    CHECK(!ask_announced(&askers[1], &world, "PROXY one\r\n"));
+    serve_seeing(&world, fds[1] = serve_accept(&world), "PROXY one\r\nGET / HTTP/1.1\r\n");
+    CHECK(!ask_announced(&askers[2], &world, "PROXY two\r\n"));
+    serve_seeing(&world, fds[2] = serve_accept(&world), "PROXY two\r\nGET / HTTP/1.1\r\n");
+    CHECK(ask_announced(&askers[3], &world, "PROXY one\r\n"));
+    serve_seeing(&world, fds[1], "GET / HTTP/1.1\r\n");
+    CHECK(ask_announced(&askers[4], &world, "PROXY two\r\n"));
+    serve_seeing(&world, fds[2], "GET / HTTP/1.1\r\n");
+    CHECK(ask_announced(&askers[5], &world, ""));
+    serve_seeing(&world, fds[0], "GET / HTTP/1.1\r\n");
+    for (int i = 0; i < 6; i++) {
+        CHECK(askers[i].ended);
+        asker_leave(&askers[i]);
     }
-    asker_leave(&plain);
-    close(idle);
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+    world_cleanup(&world);
+}
+
+/* Connections of clients that have left must not take the room of those that ask. */
+static void the_one_that_was_idle_longest_makes_room(void)
+{
+    struct world world;
+    struct asker askers[3];
+    int fds[2];
+    world_init(&world, "PORTICO_UPSTREAM_MAX_IDLE=1");
+    CHECK(!ask_announced(&askers[0], &world, "PROXY one\r\n"));
+    serve_seeing(&world, fds[0] = serve_accept(&world), "PROXY one\r\n");
+    CHECK(!ask_announced(&askers[1], &world, "PROXY two\r\n"));
+    serve_seeing(&world, fds[1] = serve_accept(&world), "PROXY two\r\n");
+    char byte;
+    CHECK_INT(recv(fds[0], &byte, 1, MSG_DONTWAIT), 0);
+    CHECK(ask_announced(&askers[2], &world, "PROXY two\r\n"));
+    serve_seeing(&world, fds[1], "GET / HTTP/1.1\r\n");
+    for (int i = 0; i < 3; i++)
+        asker_leave(&askers[i]);
+    close(fds[0]);
+    close(fds[1]);
     world_cleanup(&world);
 }
 
@@ -358,6 +399,7 @@ int main(void)
     RUN(only_so_many_are_kept);
     RUN(a_wait_may_be_given_up_at_any_time);
     RUN(a_backend_that_starts_late_is_found);
-    RUN(an_announced_connection_is_new_and_not_kept);
+    RUN(an_announced_connection_serves_the_same_client_alone);
+    RUN(the_one_that_was_idle_longest_makes_room);
     return checks_done();
 }
