@@ -20,6 +20,11 @@ enum {
     LIMIT_REQUEST_ID_BYTES = 128,
     LIMIT_LOCAL_BODY_BYTES = 64 * 1024, /* request body drained behind an early answer; retained for a retry */
 
+    /* Backends */
+    LIMIT_UPSTREAM_QUEUE = 1024,  /* requests that wait for MAX_CONNS, of one route and worker: about 20 MiB of heads */
+    LIMIT_UPSTREAM_STREAMS = 100, /* requests on one HTTP/2 connection: what servers usually allow (RFC 9113 §6.5.2) */
+    LIMIT_UPSTREAM_WINDOW_BYTES = 256 * 1024, /* of one answer in HTTP/2: what a client that takes nothing can cost */
+
     /* Flow */
     FLOW_HIGH_BYTES = 64 * 1024,   /* queued above this stops the source */
     FLOW_LOW_BYTES = 16 * 1024,    /* and below this starts it again */

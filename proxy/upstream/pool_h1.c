@@ -48,6 +48,8 @@ static void conn_done(struct h1_client *client)
     if (list_empty(&conn->node))
         conn->backend->num_busy--;
     conn_leave_idle(conn);
+    conn->backend->num_open--;
+    pool_room(conn->backend->pool);
     stream_close(conn->client.stream); /* no effect where the client was reset */
 }
 
@@ -80,10 +82,10 @@ static void conn_idle(struct h1_client *client)
     struct pool_conn *conn = conn_of(client);
     int64_t idle_ms = conn_idle_ms(conn);
     struct backend *backend = conn->backend;
-    backend_reached(backend);
     backend->num_busy--;
     backend->num_idle++;
     list_prepend(&backend->idle, &conn->node);
+    pool_room(backend->pool);
     if (backend->num_idle > conn->max_idle || backend->pool->closing || idle_ms == 0)
         h1_client_close(client);
     else
@@ -95,7 +97,7 @@ static void conn_idle(struct h1_client *client)
 static void conn_open(struct pool_conn *conn, struct backend *backend, struct stream *stream,
                       const struct config *config)
 {
-    conn->base = (struct upstream){.ops = &pool_h1_ops, .backend_text = backend->text};
+    conn->base = (struct upstream){.ops = &pool_h1_ops, .backend = backend, .backend_text = backend->text};
     conn->backend = backend;
     conn->idle_timeout_ms = config->upstream.idle_timeout_ms;
     conn->max_idle = config->upstream.max_idle;
@@ -147,6 +149,12 @@ struct upstream *pool_h1_take(struct backend *backend)
         return &conn->base;
     }
     return NULL;
+}
+
+void pool_h1_drop_idle(struct backend *backend)
+{
+    if (!list_empty(&backend->idle))
+        h1_client_close(&container_of(backend->idle.prev, struct pool_conn, node)->client);
 }
 
 void pool_h1_close_idle(struct backend *backend)
