@@ -6,7 +6,8 @@ enum {
     H2C_CONNECTION_WINDOW_BYTES = 16 * LIMIT_UPSTREAM_WINDOW_BYTES,
     H2C_PING_MS = 5000,      /* for its answer */
     H2C_COPIED_BYTES = 4096, /* a DATA frame up to this is copied behind the others: cheaper than parts of its own */
-    H2C_MAX_ACKS = 100       /* answers to PING and SETTINGS that wait to be sent: more is a flood */
+    H2C_MAX_ACKS = 100,      /* answers to PING and SETTINGS that wait to be sent: more is a flood */
+    H2C_MAX_CONTINUATIONS = 16 * H2C_FRAME_HEAD_BYTES /* 16 a block; nghttp2 counts each piece of their frame heads */
 };
 
 static struct h2_conn *conn_of(struct sink *sink)
@@ -360,6 +361,7 @@ static void conn_make_session(struct h2_conn *conn)
     h2_request_callbacks(callbacks);
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_max_outbound_ack(option, H2C_MAX_ACKS);
+    nghttp2_option_set_max_continuations(option, H2C_MAX_CONTINUATIONS);
     nghttp2_option_set_no_closed_streams(option, 1);
     if (nghttp2_session_client_new2(&conn->session, callbacks, conn, option) != 0)
         abort();
