@@ -267,7 +267,7 @@ static void exchange_unreachable(struct exchange *x, const struct pool_wait *wai
         exchange_cut(x, x->failure);
         return;
     }
-    struct reply reply = reply_error(&x->arena, wait->status, x->head);
+    struct reply reply = reply_error(&x->arena, wait->status, x->head, x->config->policy.error_page);
     if (wait->retry_after_s)
         head_add(reply.head, &x->arena, SLICE_LIT("Retry-After"), arena_printf(&x->arena, "%u", wait->retry_after_s));
     exchange_reply(x, reply);

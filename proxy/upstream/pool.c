@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "upstream/pool_internal.h"
+#include "upstream/pool_raw.h"
 
 #include <stdlib.h>
 
@@ -200,7 +201,7 @@ static void pool_dial_succeeded(struct backend *backend)
     counters_add(backend->pool->counters, COUNTER_UPSTREAM_CONNECTS, 1);
 }
 
-void pool_dial_opened(struct pool_dial *dial)
+void pool_dial_opened(struct pool_dial *dial, struct pool_h2_conn *session)
 {
     struct backend *backend = dial->backend;
     struct list waits, *node;
@@ -210,7 +211,7 @@ void pool_dial_opened(struct pool_dial *dial)
     pool_dial_succeeded(backend);
     for (; (node = list_first(&waits)); first = false) {
         struct pool_wait *wait = wait_of(node);
-        struct upstream *upstream = pool_h2_take(backend);
+        struct upstream *upstream = pool_h2_take_from(session);
         list_remove(node);
         if (upstream)
             wait->done(wait, upstream, ERR_OK);
@@ -221,7 +222,8 @@ void pool_dial_opened(struct pool_dial *dial)
     }
 }
 
-static void pool_dial_h1(struct pool_dial *dial, struct upstream *upstream)
+/* It is one wait's, for all of its life or until it is idle. */
+static void pool_dial_lent(struct pool_dial *dial, struct upstream *upstream)
 {
     struct backend *backend = dial->backend;
     struct pool_wait *wait = wait_of(list_first(&dial->waits));
@@ -231,20 +233,26 @@ static void pool_dial_h1(struct pool_dial *dial, struct upstream *upstream)
     pool_dial_end(dial);
     list_remove(&wait->node);
     pool_dial_succeeded(backend);
+    if (backend->protocol == CONFIG_PROTOCOL_TCP) /* there is no other answer */
+        pool_answered(backend);
+    upstream->preamble = wait->preamble;
     wait->done(wait, upstream, ERR_OK);
 }
 
 static void pool_dial_connected(struct pool_dial *dial, int fd, bool unix_socket)
 {
-    const struct config *config = wait_of(list_first(&dial->waits))->config;
+    const struct pool_wait *wait = wait_of(list_first(&dial->waits));
+    struct backend *backend = dial->backend;
     struct upstream *upstream = NULL;
-    switch (dial->backend->protocol) {
-    case CONFIG_PROTOCOL_HTTP2: dial->connected = pool_h2_adopt(dial->backend, dial, fd, unix_socket, config); break;
-    case CONFIG_PROTOCOL_HTTP1:
-    case CONFIG_PROTOCOL_TCP: upstream = pool_h1_adopt(dial->backend, fd, unix_socket, config); break;
+    switch (backend->protocol) {
+    case CONFIG_PROTOCOL_HTTP1: upstream = pool_h1_adopt(backend, fd, unix_socket, wait->config); break;
+    case CONFIG_PROTOCOL_TCP: upstream = pool_raw_adopt(backend, fd, unix_socket, wait->config); break;
+    case CONFIG_PROTOCOL_HTTP2:
+        dial->connected = pool_h2_adopt(backend, dial, fd, unix_socket, wait->config, wait->preamble);
+        break;
     }
     if (upstream)
-        pool_dial_h1(dial, upstream);
+        pool_dial_lent(dial, upstream);
     else if (!dial->connected)
         pool_dial_failed(dial, err_make(ERR_STATE, 0, "connect"));
 }
@@ -262,20 +270,24 @@ static void pool_dial_done(struct dial *dialed, int fd, const struct address *ad
 static void pool_simulated(struct deferred *deferred)
 {
     struct pool_dial *dial = container_of(deferred, struct pool_dial, simulated);
+    const struct pool_wait *wait = wait_of(list_first(&dial->waits));
     struct backend *backend = dial->backend;
-    const struct config *config = wait_of(list_first(&dial->waits))->config;
     struct stream *stream = backend->pool->connect(backend->pool->connect_ctx);
     if (!stream) {
         pool_dial_failed(dial, err_make(ERR_STATE, 0, "connect"));
-    } else if (backend->protocol == CONFIG_PROTOCOL_HTTP2) {
+        return;
+    }
+    switch (backend->protocol) {
+    case CONFIG_PROTOCOL_HTTP1: pool_dial_lent(dial, pool_h1_adopt_stream(backend, stream, wait->config)); break;
+    case CONFIG_PROTOCOL_TCP: pool_dial_lent(dial, pool_raw_adopt_stream(backend, stream)); break;
+    case CONFIG_PROTOCOL_HTTP2:
         dial->connected = true;
-        pool_h2_adopt_stream(backend, dial, stream, config);
-    } else {
-        pool_dial_h1(dial, pool_h1_adopt_stream(backend, stream, config));
+        pool_h2_adopt_stream(backend, dial, stream, wait->config, wait->preamble);
+        break;
     }
 }
 
-static struct pool_dial *pool_dial_new(struct backend *backend)
+static struct pool_dial *pool_dial_new(struct backend *backend, bool shared)
 {
     struct pool_dial *dial = MEM_NEW(struct pool_dial);
     dial->backend = backend;
@@ -283,7 +295,7 @@ static struct pool_dial *pool_dial_new(struct backend *backend)
     dial_init(&dial->dial, backend->pool->loop, pool_dial_done);
     deferred_init(&dial->simulated, pool_simulated);
     backend->num_open++;
-    if (backend->protocol == CONFIG_PROTOCOL_HTTP2)
+    if (shared)
         backend->shared_dial = dial;
     return dial;
 }
@@ -307,21 +319,24 @@ static void pool_dial_start(struct pool_dial *dial, const struct config_upstream
 static void wait_dial(struct pool_wait *wait, struct backend *backend, const struct config_upstream *upstream)
 {
     uint32_t max_conns = wait->config->upstream.max_conns;
-    struct pool_dial *dial = backend->shared_dial;
+    bool shared = backend->protocol == CONFIG_PROTOCOL_HTTP2 && wait->preamble.len == 0;
+    struct pool_dial *dial = shared ? backend->shared_dial : NULL;
     if (!dial && max_conns && backend->num_open >= max_conns)
         pool_h1_drop_idle(backend); /* that is the room it has */
     if (!dial) {
-        dial = pool_dial_new(backend);
+        dial = pool_dial_new(backend, shared);
         pool_dial_start(dial, upstream, (uint64_t)wait->config->upstream.connect_timeout_ms);
     }
     wait->dialing = dial;
     list_append(&dial->waits, &wait->node);
 }
 
-static struct upstream *pool_take(struct backend *backend, bool fresh_only)
+static struct upstream *wait_take(struct pool_wait *wait, struct backend *backend)
 {
+    if (wait->preamble.len)
+        return NULL;
     switch (backend->protocol) {
-    case CONFIG_PROTOCOL_HTTP1: return fresh_only ? NULL : pool_h1_take(backend);
+    case CONFIG_PROTOCOL_HTTP1: return wait->fresh_only ? NULL : pool_h1_take(backend);
     case CONFIG_PROTOCOL_HTTP2: return pool_h2_take(backend); /* one that is ending takes no more by itself */
     case CONFIG_PROTOCOL_TCP: return NULL;
     }
@@ -338,7 +353,7 @@ static struct upstream *wait_find(struct pool_wait *wait)
         return NULL;
     }
     backend_chosen(backend);
-    struct upstream *upstream = pool_take(backend, wait->fresh_only);
+    struct upstream *upstream = wait_take(wait, backend);
     if (!upstream)
         wait_dial(wait, backend, wait->group->upstreams[index]);
     return upstream;

@@ -43,6 +43,8 @@ struct pool_wait {
     bool once; /* set by the caller: gives up with the first failure */
     const struct config *config;
     const struct config_group *group;
+    struct slice preamble; /* set by the caller, before pool_acquire: what a connection says of this client alone before
+                              all else (PROXY protocol). Such a connection is new and serves nobody after. Lives until begin */
     const struct backend *avoid; /* set by the caller: failed this request; taken only where there is no other */
     bool fresh_only;
     size_t num_tried;    /* backends, since the last pause */

@@ -11,6 +11,7 @@ struct pool_h2_conn {
     struct backend *backend;
     struct pool_dial *dial; /* while it opens */
     struct list node;       /* in backend->sessions until it is done */
+    bool single;            /* it has said whose connection it is */
 };
 
 static struct pool_h2_conn *session_of(struct h2_conn *conn)
@@ -23,7 +24,7 @@ static void session_opened(struct h2_conn *conn)
     struct pool_h2_conn *session = session_of(conn);
     struct pool_dial *dial = session->dial;
     session->dial = NULL;
-    pool_dial_opened(dial);
+    pool_dial_opened(dial, session);
 }
 
 static void session_released(struct h2_conn *conn)
@@ -64,11 +65,11 @@ static void session_closed(struct h2_conn *conn)
 }
 
 static void session_open(struct pool_h2_conn *session, struct backend *backend, struct pool_dial *dial,
-                         struct stream *stream, const struct config *config)
+                         struct stream *stream, const struct config *config, struct slice preamble)
 {
-    int64_t idle_timeout_ms = config->upstream.max_idle ? config->upstream.idle_timeout_ms : 0;
     session->backend = backend;
     session->dial = dial;
+    session->single = preamble.len > 0;
     session->conn.opened = session_opened;
     session->conn.released = session_released;
     session->conn.done = session_done;
@@ -76,12 +77,15 @@ static void session_open(struct pool_h2_conn *session, struct backend *backend, 
     list_append(&backend->sessions, &session->node);
     backend->num_conns++;
     backend->pool->num_conns++;
+    bool kept = config->upstream.max_idle && !session->single;
     h2_conn_open(&session->conn, backend->pool->loop, stream, (uint64_t)config->upstream.connect_timeout_ms,
-                 idle_timeout_ms);
+                 kept ? config->upstream.idle_timeout_ms : 0);
+    bool room = stream_write(stream, preamble); /* before the preface, which goes with the turn */
+    (void)room;                                 /* some hundred bytes, the first ones */
 }
 
 bool pool_h2_adopt(struct backend *backend, struct pool_dial *dial, int fd, bool unix_socket,
-                   const struct config *config)
+                   const struct config *config, struct slice preamble)
 {
     struct pool_h2_conn *session = MEM_NEW(struct pool_h2_conn);
     struct err err = tcp_stream_open(&session->tcp, backend->pool->loop, fd, unix_socket);
@@ -90,14 +94,14 @@ bool pool_h2_adopt(struct backend *backend, struct pool_dial *dial, int fd, bool
         mem_free(session);
         return false;
     }
-    session_open(session, backend, dial, &session->tcp.base, config);
+    session_open(session, backend, dial, &session->tcp.base, config, preamble);
     return true;
 }
 
 void pool_h2_adopt_stream(struct backend *backend, struct pool_dial *dial, struct stream *stream,
-                          const struct config *config)
+                          const struct config *config, struct slice preamble)
 {
-    session_open(MEM_NEW(struct pool_h2_conn), backend, dial, stream, config);
+    session_open(MEM_NEW(struct pool_h2_conn), backend, dial, stream, config, preamble);
 }
 
 /* The first that has room, so that those behind it become idle and go. */
@@ -106,7 +110,7 @@ static struct pool_h2_conn *pool_h2_find(const struct backend *backend)
     LIST_EACH(&backend->sessions, node)
     {
         struct pool_h2_conn *session = container_of(node, struct pool_h2_conn, node);
-        if (h2_conn_has_room(&session->conn))
+        if (!session->single && h2_conn_has_room(&session->conn))
             return session;
     }
     return NULL;
@@ -117,15 +121,21 @@ bool pool_h2_has_room(const struct backend *backend)
     return pool_h2_find(backend) != NULL;
 }
 
-struct upstream *pool_h2_take(struct backend *backend)
+struct upstream *pool_h2_take_from(struct pool_h2_conn *session)
 {
-    struct pool_h2_conn *session = pool_h2_find(backend);
-    if (!session)
+    struct backend *backend = session->backend;
+    if (!h2_conn_has_room(&session->conn))
         return NULL;
     if (session->conn.used)
         counters_add(backend->pool->counters, COUNTER_UPSTREAM_REUSES, 1);
     backend->num_busy++;
     return h2_conn_request(&session->conn, backend, backend->text);
+}
+
+struct upstream *pool_h2_take(struct backend *backend)
+{
+    struct pool_h2_conn *session = pool_h2_find(backend);
+    return session ? pool_h2_take_from(session) : NULL;
 }
 
 void pool_h2_close(struct backend *backend)

@@ -9,6 +9,7 @@
 #include "upstream/pool.h"
 
 struct health;
+struct pool_h2_conn;
 
 /* One per upstream text; outlives reloads.
  *
@@ -87,7 +88,7 @@ void backend_set_down(struct backend *backend, bool down);
 /* ---- pool.c ---- */
 
 /* A dial of HTTP/2 ends when the server's SETTINGS have come, or do not. */
-void pool_dial_opened(struct pool_dial *dial);
+void pool_dial_opened(struct pool_dial *dial, struct pool_h2_conn *session);
 void pool_dial_failed(struct pool_dial *dial, struct err err);
 /* There may be room: whoever is first in a queue gets it, in this turn of the loop but not now. */
 void pool_room(struct pool *pool);
@@ -110,12 +111,14 @@ void pool_h1_close_idle(struct backend *backend);
 
 /* A stream on an open connection that has room, or NULL. */
 struct upstream *pool_h2_take(struct backend *backend);
+struct upstream *pool_h2_take_from(struct pool_h2_conn *session);
 bool pool_h2_has_room(const struct backend *backend);
-/* A new connection over a connected socket, which it takes over; `dial` is told how it went. False: none to be had. */
+/* A new connection over a connected socket, which it takes over; `dial` is told how it went. False: none to be had.
+ * `preamble`: as in pool_wait; not empty: it takes one request and nobody else's. */
 bool pool_h2_adopt(struct backend *backend, struct pool_dial *dial, int fd, bool unix_socket,
-                   const struct config *config);
+                   const struct config *config, struct slice preamble);
 void pool_h2_adopt_stream(struct backend *backend, struct pool_dial *dial, struct stream *stream,
-                          const struct config *config);
+                          const struct config *config, struct slice preamble);
 void pool_h2_close(struct backend *backend);
 
 /* ---- health.c ---- */
