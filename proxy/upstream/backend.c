@@ -5,7 +5,8 @@ enum {
     EJECT_FAILURES = 5,     /* requests in a row that failed before an answer's head */
     EJECT_FIRST_MS = 1000,
     EJECT_LONGEST_MS = 60000,
-    EJECT_JITTER_PERCENT = 10
+    EJECT_JITTER_PERCENT = 10,
+    PLACE_CHECK_MS = 1000
 };
 
 /* ---- the backends ---- */
@@ -19,6 +20,7 @@ struct backend *backend_of(struct pool *pool, const struct config_upstream *upst
     backend->pool = pool;
     backend->protocol = upstream->protocol;
     backend->text = slice_make(mem_dup(upstream->text.ptr, upstream->text.len), upstream->text.len);
+    backend->host = slice_make(mem_dup(upstream->host.ptr ? upstream->host.ptr : "", upstream->host.len), upstream->host.len);
     list_init(&backend->idle);
     list_init(&backend->sessions);
     map_put(&pool->backends, upstream->text, backend);
@@ -28,7 +30,45 @@ struct backend *backend_of(struct pool *pool, const struct config_upstream *upst
 void backend_free(struct backend *backend)
 {
     mem_free((char *)backend->text.ptr);
+    mem_free((char *)backend->host.ptr);
     mem_free(backend);
+}
+
+/* ---- where they are ---- */
+
+struct pool_place backend_place(const struct backend *backend, const struct address *address)
+{
+    struct pool_place place = {.checked_ms = net_loop_now_ms(backend->pool->loop)};
+    place.named = backend->host.len && address_ip(address, &place.ip);
+    return place;
+}
+
+static bool answer_has(const struct resolve_answer *answer, const struct ip *ip)
+{
+    struct ip other;
+    for (size_t i = 0; i < answer->num; i++)
+        if (address_ip(&answer->addresses[i], &other) && memcmp(&other, ip, sizeof other) == 0)
+            return true;
+    return answer->num == 0; /* nothing is known */
+}
+
+static void place_ignore(struct resolve_wait *wait, const struct resolve_answer *answer)
+{
+    (void)wait, (void)answer;
+}
+
+bool backend_still_at(struct backend *backend, struct pool_place *place)
+{
+    uint64_t now_ms = net_loop_now_ms(backend->pool->loop);
+    struct resolve_wait wait;
+    struct resolve_answer answer;
+    if (!place->named || now_ms < place->checked_ms + PLACE_CHECK_MS)
+        return true;
+    place->checked_ms = now_ms;
+    resolve_wait_init(&wait, place_ignore);
+    bool known = resolver_ask(backend->pool->resolver, backend->host, &wait, &answer);
+    resolve_wait_cancel(&wait);
+    return !known || answer_has(&answer, &place->ip);
 }
 
 /* ---- ejected, and back ---- */

@@ -67,11 +67,12 @@ void h2_conn_close(struct h2_conn *conn)
     conn_done(conn, ERR_OK);
 }
 
-static void conn_leave(struct h2_conn *conn)
+void h2_conn_leave(struct h2_conn *conn)
 {
     if (conn->state == H2C_OPEN)
         conn->state = H2C_LEAVING;
     conn_tell_done(conn);
+    h2_conn_turn_later(conn); /* closes it where it has no requests */
 }
 
 /* ---- sending ---- */
@@ -245,8 +246,7 @@ void h2_conn_released(struct h2_conn *conn)
     conn->num_requests--;
     conn_arm_idle(conn);
     if (conn->num_requests == 0 && (conn->state == H2C_LEAVING || conn->idle_timeout_ms == 0)) {
-        conn_leave(conn);
-        h2_conn_turn_later(conn);
+        h2_conn_leave(conn);
     }
     conn->released(conn);
 }
@@ -337,7 +337,7 @@ static int conn_frame(nghttp2_session *session, const nghttp2_frame *frame, void
         conn->opened_due = true; /* told when nghttp2 is off the stack */
         tick_stop(&conn->deadline);
     } else if (frame->hd.type == NGHTTP2_GOAWAY) {
-        conn_leave(conn);
+        h2_conn_leave(conn);
     }
     return 0;
 }

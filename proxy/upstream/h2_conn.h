@@ -63,6 +63,8 @@ void h2_conn_open(struct h2_conn *conn, struct net_loop *loop, struct stream *st
 bool h2_conn_has_room(const struct h2_conn *conn);
 /* One more request, of h2_conn_has_room alone. */
 struct upstream *h2_conn_request(struct h2_conn *conn, struct backend *backend, struct slice backend_text);
+/* Takes no more requests, and ends behind its last one. */
+void h2_conn_leave(struct h2_conn *conn);
 /* In order: GOAWAY, and the stream is closed. Requests that are under way fail, as HTTP_UNANSWERED at least. */
 void h2_conn_close(struct h2_conn *conn);
 

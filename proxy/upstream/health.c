@@ -3,7 +3,8 @@
 
 enum {
     HEALTH_INTERVAL_MS = 5000,
-    HEALTH_STEP_MS = 200, /* of jitter; few steps, because each duration is a queue of the ticker's */
+    HEALTH_AGAIN_MS = 1000, /* behind a failure: the second one, and the return, are found out sooner */
+    HEALTH_STEP_MS = 100,   /* of jitter; few steps, because each duration is a queue of the ticker's */
     HEALTH_NUM_STEPS = 5,
     HEALTH_TIMEOUT_MS = 2000,
     HEALTH_FAILURES = 2,
@@ -58,11 +59,12 @@ static void probe_rest(struct probe *probe, uint64_t ms)
     tick_start(&probe->health->pool->loop->ticker, &probe->tick, ms);
 }
 
-static uint64_t health_interval_ms(struct pool *pool)
+static void probe_rest_until_next(struct probe *probe)
 {
+    struct pool *pool = probe->health->pool;
+    uint64_t ms = probe->num_failures ? HEALTH_AGAIN_MS : HEALTH_INTERVAL_MS;
     pool->random = pool->random * 6364136223846793005u + 1442695040888963407u;
-    return HEALTH_INTERVAL_MS + (pool->random >> 33) % HEALTH_NUM_STEPS * HEALTH_STEP_MS -
-           HEALTH_NUM_STEPS / 2 * HEALTH_STEP_MS;
+    probe_rest(probe, ms + (pool->random >> 33) % HEALTH_NUM_STEPS * HEALTH_STEP_MS);
 }
 
 static void probe_judge(struct probe *probe, bool healthy)
@@ -78,7 +80,7 @@ static void probe_over(struct probe *probe, bool healthy)
 {
     if (probe->state == PROBE_ASKING)
         probe_judge(probe, healthy);
-    probe_rest(probe, health_interval_ms(probe->health->pool));
+    probe_rest_until_next(probe);
 }
 
 /* ---- the request ---- */
@@ -183,7 +185,7 @@ static void probe_tick(struct tick *tick)
     if (probe->state == PROBE_RESTING)
         probe_start(probe);
     else if (probe->wait.queued) /* the backend is busy with what it was given: no verdict */
-        probe_rest(probe, health_interval_ms(probe->health->pool));
+        probe_rest_until_next(probe);
     else
         probe_over(probe, false);
 }

@@ -239,16 +239,18 @@ static void pool_dial_lent(struct pool_dial *dial, struct upstream *upstream)
     wait->done(wait, upstream, ERR_OK);
 }
 
-static void pool_dial_connected(struct pool_dial *dial, int fd, bool unix_socket)
+static void pool_dial_connected(struct pool_dial *dial, int fd, const struct address *address)
 {
     const struct pool_wait *wait = wait_of(list_first(&dial->waits));
     struct backend *backend = dial->backend;
     struct upstream *upstream = NULL;
     switch (backend->protocol) {
-    case CONFIG_PROTOCOL_HTTP1: upstream = pool_h1_adopt(backend, fd, unix_socket, wait->config); break;
-    case CONFIG_PROTOCOL_TCP: upstream = pool_raw_adopt(backend, fd, unix_socket, wait->config); break;
+    case CONFIG_PROTOCOL_HTTP1: upstream = pool_h1_adopt(backend, fd, address, wait->config); break;
+    case CONFIG_PROTOCOL_TCP:
+        upstream = pool_raw_adopt(backend, fd, address->at.any.sa_family == AF_UNIX, wait->config);
+        break;
     case CONFIG_PROTOCOL_HTTP2:
-        dial->connected = pool_h2_adopt(backend, dial, fd, unix_socket, wait->config, wait->preamble);
+        dial->connected = pool_h2_adopt(backend, dial, fd, address, wait->config, wait->preamble);
         break;
     }
     if (upstream)
@@ -263,7 +265,7 @@ static void pool_dial_done(struct dial *dialed, int fd, const struct address *ad
     if (err_is(err))
         pool_dial_failed(dial, err);
     else
-        pool_dial_connected(dial, fd, address->at.any.sa_family == AF_UNIX);
+        pool_dial_connected(dial, fd, address);
 }
 
 /* Tests alone. */

@@ -72,8 +72,8 @@ void pool_answered(struct backend *backend);
 void pool_failed(const struct pool_wait *wait, struct backend *backend);
 
 /* Active health (UPSTREAM_HEALTH): from now on asks each of config's backends of HTTP for config->upstream.health_path
- * every HEALTH_INTERVAL_MS. Two failures in a row eject it, one success brings it back. Each worker asks for itself.
- * Replaces what was watched before; holds the config until then, or pool_close. */
+ * every 5 s, every second behind a failure. Anything but 2xx or 3xx within 2 s is a failure; two in a row eject it, one
+ * success brings it back. Each worker asks for itself, on connections that MAX_CONNS counts. Replaces what was watched before; holds the config until then, or pool_close. */
 void pool_watch(struct pool *pool, const struct config *config);
 
 /* For drain: when the backends were last found to take no connection, and when one was last reached (a new connection,

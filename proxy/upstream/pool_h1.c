@@ -13,6 +13,7 @@ struct pool_conn {
     struct h1_client client;
     struct tcp_stream tcp;
     struct backend *backend;
+    struct pool_place place;
     struct list node; /* in backend->idle while idle */
     struct tick idle;
     int64_t idle_timeout_ms;
@@ -112,15 +113,18 @@ static void conn_open(struct pool_conn *conn, struct backend *backend, struct st
     h1_client_open(&conn->client, stream, &H1_RESPONSE_LIMITS);
 }
 
-struct upstream *pool_h1_adopt(struct backend *backend, int fd, bool unix_socket, const struct config *config)
+struct upstream *pool_h1_adopt(struct backend *backend, int fd, const struct address *address,
+                               const struct config *config)
 {
     struct pool_conn *conn = MEM_NEW(struct pool_conn);
+    bool unix_socket = address->at.any.sa_family == AF_UNIX;
     struct err err = tcp_stream_open(&conn->tcp, backend->pool->loop, fd, unix_socket);
     if (err_is(err)) {
         close(fd);
         mem_free(conn);
         return NULL;
     }
+    conn->place = backend_place(backend, address);
     conn_open(conn, backend, &conn->tcp.base, config);
     return &conn->base;
 }
@@ -132,13 +136,20 @@ struct upstream *pool_h1_adopt_stream(struct backend *backend, struct stream *st
     return &conn->base;
 }
 
+/* It has not ended, says nothing that nobody asked for, and leads where the backend is. */
+static bool conn_usable(struct pool_conn *conn)
+{
+    if (conn->backend->pool->connect)
+        return true;
+    return !tcp_stream_readable(&conn->tcp) && backend_still_at(conn->backend, &conn->place);
+}
+
 struct upstream *pool_h1_take(struct backend *backend)
 {
     struct list *node;
     while ((node = list_first(&backend->idle))) {
         struct pool_conn *conn = container_of(node, struct pool_conn, node);
-        if (!backend->pool->connect &&
-            tcp_stream_readable(&conn->tcp)) { /* it ended, or says something that nobody asked for */
+        if (!conn_usable(conn)) {
             h1_client_close(&conn->client);
             continue;
         }

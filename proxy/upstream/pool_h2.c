@@ -10,6 +10,7 @@ struct pool_h2_conn {
     struct tcp_stream tcp;
     struct backend *backend;
     struct pool_dial *dial; /* while it opens */
+    struct pool_place place;
     struct list node;       /* in backend->sessions until it is done */
     bool single;            /* it has said whose connection it is */
 };
@@ -84,16 +85,18 @@ static void session_open(struct pool_h2_conn *session, struct backend *backend, 
     (void)room;                                 /* some hundred bytes, the first ones */
 }
 
-bool pool_h2_adopt(struct backend *backend, struct pool_dial *dial, int fd, bool unix_socket,
+bool pool_h2_adopt(struct backend *backend, struct pool_dial *dial, int fd, const struct address *address,
                    const struct config *config, struct slice preamble)
 {
     struct pool_h2_conn *session = MEM_NEW(struct pool_h2_conn);
+    bool unix_socket = address->at.any.sa_family == AF_UNIX;
     struct err err = tcp_stream_open(&session->tcp, backend->pool->loop, fd, unix_socket);
     if (err_is(err)) {
         close(fd);
         mem_free(session);
         return false;
     }
+    session->place = backend_place(backend, address);
     session_open(session, backend, dial, &session->tcp.base, config, preamble);
     return true;
 }
@@ -134,8 +137,13 @@ struct upstream *pool_h2_take_from(struct pool_h2_conn *session)
 
 struct upstream *pool_h2_take(struct backend *backend)
 {
-    struct pool_h2_conn *session = pool_h2_find(backend);
-    return session ? pool_h2_take_from(session) : NULL;
+    struct pool_h2_conn *session;
+    while ((session = pool_h2_find(backend))) {
+        if (backend_still_at(backend, &session->place))
+            return pool_h2_take_from(session);
+        h2_conn_leave(&session->conn);
+    }
+    return NULL;
 }
 
 void pool_h2_close(struct backend *backend)

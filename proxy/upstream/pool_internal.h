@@ -11,6 +11,13 @@
 struct health;
 struct pool_h2_conn;
 
+/* Where a connection goes. Names move: what is used again is looked at, once a second at most. */
+struct pool_place {
+    struct ip ip;
+    bool named; /* the backend has a name, and this is one of its addresses */
+    uint64_t checked_ms;
+};
+
 /* One per upstream text; outlives reloads.
  *
  *             failures (of several)          the time is over
@@ -22,6 +29,7 @@ enum backend_state { BACKEND_HEALTHY, BACKEND_EJECTED, BACKEND_TRIAL };
 struct backend {
     struct pool *pool;
     struct slice text; /* owned */
+    struct slice host; /* owned; empty: a unix socket */
     enum config_protocol protocol;
     struct list idle;           /* pool_h1: the most recently used first */
     struct list sessions;       /* pool_h2: struct pool_h2_conn */
@@ -69,6 +77,9 @@ struct pool {
 
 struct backend *backend_of(struct pool *pool, const struct config_upstream *upstream);
 void backend_free(struct backend *backend);
+struct pool_place backend_place(const struct backend *backend, const struct address *address);
+/* False once the backend's name has other addresses and no longer this one. */
+bool backend_still_at(struct backend *backend, struct pool_place *place);
 /* The best of the group that has room, or NULL; *out_index is its place there. Changes nothing. */
 struct backend *backend_choose(const struct pool_wait *wait, size_t *out_index);
 /* It was chosen: equals are next; a trial has begun. */
@@ -100,7 +111,8 @@ void pool_conn_gone(struct backend *backend);
 /* An idle connection that is alive, or NULL. */
 struct upstream *pool_h1_take(struct backend *backend);
 /* A new connection over a connected socket, which it takes over; NULL where there is none to be had (and it is closed). */
-struct upstream *pool_h1_adopt(struct backend *backend, int fd, bool unix_socket, const struct config *config);
+struct upstream *pool_h1_adopt(struct backend *backend, int fd, const struct address *address,
+                               const struct config *config);
 /* Over a stream of the tests'. */
 struct upstream *pool_h1_adopt_stream(struct backend *backend, struct stream *stream, const struct config *config);
 /* The one that was used longest ago makes room. */
@@ -115,7 +127,7 @@ struct upstream *pool_h2_take_from(struct pool_h2_conn *session);
 bool pool_h2_has_room(const struct backend *backend);
 /* A new connection over a connected socket, which it takes over; `dial` is told how it went. False: none to be had.
  * `preamble`: as in pool_wait; not empty: it takes one request and nobody else's. */
-bool pool_h2_adopt(struct backend *backend, struct pool_dial *dial, int fd, bool unix_socket,
+bool pool_h2_adopt(struct backend *backend, struct pool_dial *dial, int fd, const struct address *address,
                    const struct config *config, struct slice preamble);
 void pool_h2_adopt_stream(struct backend *backend, struct pool_dial *dial, struct stream *stream,
                           const struct config *config, struct slice preamble);
