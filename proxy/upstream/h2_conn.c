@@ -30,8 +30,8 @@ static void conn_fail_requests(struct h2_conn *conn)
     struct err err = err_is(conn->failure) ? conn->failure : err_make(ERR_EOF, 0, "the connection ended");
     LIST_EACH(&conn->requests, node)
     {
-        struct h2_request *request = container_of(node, struct h2_request, node);
-        h2_request_fail(request, err, h2_request_progress(request));
+        struct h2_call *call = container_of(node, struct h2_call, node);
+        h2_call_fail(call, err, h2_call_progress(call));
     }
 }
 
@@ -187,7 +187,7 @@ static void conn_tell(struct h2_conn *conn)
 {
     struct list *node;
     while ((node = list_first(&conn->news)))
-        h2_request_tell(container_of(node, struct h2_request, news));
+        h2_call_tell(container_of(node, struct h2_call, news));
 }
 
 static void conn_judge(struct h2_conn *conn)
@@ -358,7 +358,7 @@ static void conn_make_session(struct h2_conn *conn)
         abort(); /* only for want of memory */
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, conn_on_frame);
     h2_answer_callbacks(callbacks);
-    h2_request_callbacks(callbacks);
+    h2_call_callbacks(callbacks);
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_max_outbound_ack(option, H2C_MAX_ACKS);
     nghttp2_option_set_max_continuations(option, H2C_MAX_CONTINUATIONS);

@@ -31,7 +31,7 @@ struct h2_conn {
     struct sink sink;      /* gets the stream's events */
     struct nghttp2_session *session;
     enum h2_conn_state state;
-    struct list requests; /* struct h2_request */
+    struct list requests; /* struct h2_call */
     struct list news;     /* those of them whose user is to be told something */
     size_t num_requests;
     struct deferred turn;
@@ -62,7 +62,7 @@ void h2_conn_open(struct h2_conn *conn, struct net_loop *loop, struct stream *st
 /* Whether it takes another request now: within the server's MAX_CONCURRENT_STREAMS and LIMIT_UPSTREAM_STREAMS. */
 bool h2_conn_has_room(const struct h2_conn *conn);
 /* One more request, of h2_conn_has_room alone. */
-struct upstream *h2_conn_request(struct h2_conn *conn, struct backend *backend, struct slice backend_text);
+struct upstream *h2_conn_call(struct h2_conn *conn, struct backend *backend, struct slice backend_text);
 /* Takes no more requests, and ends behind its last one. */
 void h2_conn_leave(struct h2_conn *conn);
 /* In order: GOAWAY, and the stream is closed. Requests that are under way fail, as HTTP_UNANSWERED at least. */

@@ -1,4 +1,4 @@
-/* h2_internal: what h2_conn.c (the connection), h2_request.c (what goes out) and h2_answer.c (what comes in) share.
+/* h2_internal: what h2_conn.c (the connection), h2_call.c (what goes out) and h2_answer.c (what comes in) share.
  * Private to these three. */
 #ifndef UPSTREAM_H2_INTERNAL_H
 #define UPSTREAM_H2_INTERNAL_H
@@ -10,11 +10,11 @@
 
 #include <nghttp2/nghttp2.h>
 
-/* One request, from h2_conn_request until its user was told the last, or withdrew. Freed through the graveyard.
+/* One request, from h2_conn_call until its user was told the last, or withdrew. Freed through the graveyard.
  *
  *   what goes out:  NEW --(bytes, end or flush)--> SUBMITTED --(END_STREAM)--> ENDED
  *   what comes in:  AWAITED --(head)--> ANSWERED --(END_STREAM)--> gone */
-struct h2_request {
+struct h2_call {
     struct upstream base;
     struct h2_conn *conn;
     struct list node; /* in conn->requests */
@@ -22,11 +22,11 @@ struct h2_request {
     struct grave grave;
     struct http_user *user; /* NULL once it has gone */
     struct arena *arena;
-    struct upstream_request request;
+    struct upstream_request what;
     const struct fields *trailers; /* to be sent; in the arena */
     int32_t id;                    /* 0: NEW */
     struct buf queue;              /* body that waits for the windows or the socket */
-    struct slice direct;           /* body bytes of the call under way, behind the queue's */
+    struct slice direct;           /* body bytes of the user's call under way, behind the queue's */
     struct head *head;             /* of the answer; in the arena */
     uint32_t head_bytes;           /* of all heads together */
     uint32_t trailer_bytes;
@@ -63,19 +63,19 @@ void h2_conn_suspect(struct h2_conn *conn);
 /* A request has gone. */
 void h2_conn_released(struct h2_conn *conn);
 
-/* ---- h2_request.c ---- */
+/* ---- h2_call.c ---- */
 
 /* Its user will be told; it must not be on nghttp2's hands any more, or about to leave them. */
-void h2_request_fail(struct h2_request *request, struct err err, enum http_progress progress);
+void h2_call_fail(struct h2_call *call, struct err err, enum http_progress progress);
 /* How far it got, for a failure of its connection. */
-enum http_progress h2_request_progress(const struct h2_request *request);
+enum http_progress h2_call_progress(const struct h2_call *call);
 /* Takes it from the connection: no event after it. RST_STREAM CANCEL unless its stream is closed. */
-void h2_request_let_go(struct h2_request *request);
+void h2_call_let_go(struct h2_call *call);
 /* Tells its user what is due. */
-void h2_request_tell(struct h2_request *request);
-void h2_request_news(struct h2_request *request);
+void h2_call_tell(struct h2_call *call);
+void h2_call_news(struct h2_call *call);
 /* nghttp2's callbacks for what goes out. */
-void h2_request_callbacks(nghttp2_session_callbacks *callbacks);
+void h2_call_callbacks(nghttp2_session_callbacks *callbacks);
 
 /* ---- h2_answer.c ---- */
 

@@ -132,7 +132,7 @@ struct upstream *pool_h2_take_from(struct pool_h2_conn *session)
     if (session->conn.used)
         counters_add(backend->pool->counters, COUNTER_UPSTREAM_REUSES, 1);
     backend->num_busy++;
-    return h2_conn_request(&session->conn, backend, backend->text);
+    return h2_conn_call(&session->conn, backend, backend->text);
 }
 
 struct upstream *pool_h2_take(struct backend *backend)
