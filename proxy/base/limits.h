@@ -35,6 +35,11 @@ enum {
     LIMIT_H2_WINDOW_FACTOR = 4,          /* the connection's: one stopped stream must not starve the others */
     LIMIT_H2_QUEUE_BYTES = 1024 * 1024,  /* answers queued on a connection; above it a stream has one read buffer */
 
+    /* Backends */
+    LIMIT_UPSTREAM_QUEUE = 1024,  /* requests that wait for MAX_CONNS, of one route and worker: about 20 MiB of heads */
+    LIMIT_UPSTREAM_STREAMS = 100, /* requests on one HTTP/2 connection: what servers usually allow (RFC 9113 §6.5.2) */
+    LIMIT_UPSTREAM_WINDOW_BYTES = 256 * 1024, /* of one answer in HTTP/2: what a client that takes nothing can cost */
+
     /* Flow */
     FLOW_HIGH_BYTES = 64 * 1024,   /* queued above this stops the source */
     FLOW_LOW_BYTES = 16 * 1024,    /* and below this starts it again */

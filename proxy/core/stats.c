@@ -41,6 +41,9 @@ static const struct stats_row stats_rows[] = {
     {"portico_upstream_reuses_total", "", COUNTER_UPSTREAM_REUSES},
     {"portico_upstream_retries_total", "", COUNTER_UPSTREAM_RETRIES},
     {"portico_upstream_failures_total", "", COUNTER_UPSTREAM_FAILURES},
+    {"portico_upstream_ejections_total", "", COUNTER_UPSTREAM_EJECTIONS},
+    {"portico_upstream_returns_total", "", COUNTER_UPSTREAM_RETURNS},
+    {"portico_upstream_queued_total", "", COUNTER_UPSTREAM_QUEUED},
     {"portico_challenges_answered_total", "", COUNTER_CHALLENGES_ANSWERED},
     {"portico_certsets_applied_total", "", COUNTER_CERTSETS_APPLIED},
 };

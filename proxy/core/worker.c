@@ -253,6 +253,7 @@ struct worker *worker_new(const struct worker_options *options)
                                              .config = config_ref(config),
                                              .certset = options->certset,
                                              .challenge_answered = worker_challenge_answered};
+    pool_watch(worker->exchange.pool, config);
     struct tls_server_options tls = {
         .policy = config->tls.policy == CONFIG_TLS_MODERN ? TLS_POLICY_MODERN : TLS_POLICY_INTERMEDIATE,
         .serve_unknown = config->tls.unknown_sni == CONFIG_SNI_DEFAULT,

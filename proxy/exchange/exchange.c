@@ -34,10 +34,16 @@ static bool exchange_answer_due(const struct exchange *x)
     return x->answer == ANSWER_AWAITED && (x->request == REQUEST_WHOLE || x->continue_due);
 }
 
+/* Calls of gRPC have deadlines of their own, and a stream may say nothing for long, not even its head. */
+static bool exchange_is_grpc(const struct exchange *x)
+{
+    return slice_starts(head_get(x->head, FIELD_CONTENT_TYPE), SLICE_LIT("application/grpc"));
+}
+
 /* What is waited for: an answer, where it is due and there is a connection, else some progress. */
 static void exchange_arm(struct exchange *x)
 {
-    bool answer_due = exchange_answer_due(x) && x->upstream;
+    bool answer_due = exchange_answer_due(x) && x->upstream && !exchange_is_grpc(x);
     int64_t ms = answer_due ? x->config->upstream.response_timeout_ms : x->config->client.stream_idle_timeout_ms;
     if (ms > 0 && x->answer != ANSWER_OVER)
         tick_start(&x->env->loop->ticker, &x->timeout, (uint64_t)ms);
@@ -180,13 +186,20 @@ void exchange_refuse(struct exchange *x, struct head *head, unsigned status, con
         exchange_fail(x, status, why);
 }
 
+static void exchange_unanswered(struct exchange *x)
+{
+    if (x->upstream)
+        pool_failed(&x->wait, x->backend);
+    exchange_fail(x, 504, "the backend did not answer in time");
+}
+
 static void exchange_timed_out(struct tick *tick)
 {
     struct exchange *x = container_of(tick, struct exchange, timeout);
     if (x->answer == ANSWER_AWAITED && !exchange_answer_due(x) && !x->front_stopped)
         exchange_fail(x, 408, "the request's body stopped");
     else if (x->answer == ANSWER_AWAITED)
-        exchange_fail(x, 504, "the backend did not answer in time");
+        exchange_unanswered(x);
     else
         exchange_cut(x, "nothing moved for the idle time");
 }
@@ -220,7 +233,8 @@ static void exchange_begin_upstream(struct exchange *x)
 /* Keeps the bytes while they may have to be sent, or sent again; lets go of all of them beyond the limit. */
 static void exchange_hold(struct exchange *x, struct slice bytes)
 {
-    bool replayable = method_is_idempotent(x->head->method) && x->num_retries < x->config->upstream.retries;
+    bool may_return = method_is_idempotent(x->head->method) || (x->upstream && x->upstream->may_refuse);
+    bool replayable = may_return && x->num_retries < x->config->upstream.retries;
     if (!x->held_whole || (!x->waiting && (!replayable || x->held.len + bytes.len > LIMIT_LOCAL_BODY_BYTES))) {
         x->held_whole = false;
         buf_cleanup(&x->held);
@@ -233,6 +247,8 @@ static void exchange_connected(struct exchange *x, struct upstream *upstream)
 {
     x->waiting = false;
     x->upstream = upstream;
+    x->backend = upstream->backend;
+    x->maybe_stale = upstream->reused && !upstream->may_refuse;
     x->backend_text = upstream->backend_text;
     x->upstream_reused = upstream->reused;
     x->connected_ms = net_loop_now_ms(x->env->loop);
@@ -245,6 +261,20 @@ static void exchange_connected(struct exchange *x, struct upstream *upstream)
         exchange_start_front(x);
 }
 
+/* 502, or 503 where it is worth asking again (B1). */
+static void exchange_unreachable(struct exchange *x, const struct pool_wait *wait)
+{
+    x->failure = "no connection to the backend";
+    if (x->answer != ANSWER_AWAITED) {
+        exchange_cut(x, x->failure);
+        return;
+    }
+    struct reply reply = reply_error(&x->arena, wait->status, x->head, x->config->policy.error_page);
+    if (wait->retry_after_s)
+        head_add(reply.head, &x->arena, SLICE_LIT("Retry-After"), arena_printf(&x->arena, "%u", wait->retry_after_s));
+    exchange_reply(x, reply);
+}
+
 static void exchange_acquired(struct pool_wait *wait, struct upstream *upstream, struct err err)
 {
     struct exchange *x = container_of(wait, struct exchange, wait);
@@ -254,7 +284,7 @@ static void exchange_acquired(struct pool_wait *wait, struct upstream *upstream,
             x->env->log, "upstream_unreachable", LOG_ERR("error", err),
             LOG_SLICE("upstream", x->group->upstreams[0]->text), LOG_SLICE("host", x->head->host),
             LOG_STR("msg", "the backend takes no connection; is it running, and is PORTICO_UPSTREAM right?"));
-        exchange_fail(x, 502, "no connection to the backend");
+        exchange_unreachable(x, wait);
         return;
     }
     exchange_connected(x, upstream);
@@ -295,6 +325,9 @@ static void exchange_upstream_failed(struct http_user *user, struct err err, enu
 {
     struct exchange *x = exchange_of_user(user);
     x->upstream = NULL;
+    x->wait.avoid = x->backend;
+    if (x->answer == ANSWER_AWAITED && progress != HTTP_UNSENT && (progress == HTTP_ANSWERING || !x->maybe_stale))
+        pool_failed(&x->wait, x->backend);
     if (exchange_may_retry(x, err, progress)) {
         x->num_retries++;
         exchange_count(x, COUNTER_UPSTREAM_RETRIES);
@@ -328,6 +361,7 @@ static void exchange_answer_head(struct http_user *user, struct head *head)
         return;
     }
     bool tunnel = head->status == 101;
+    pool_answered(x->backend);
     x->answer = tunnel ? ANSWER_TUNNEL : ANSWER_BODY;
     x->head_ms = net_loop_now_ms(x->env->loop);
     exchange_count_status(x, head->status);

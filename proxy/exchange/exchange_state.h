@@ -35,6 +35,7 @@ struct exchange {
     bool held_whole;    /* nothing of it was let go */
     bool waiting;       /* for a connection, or before that for a password to be checked */
     bool front_stopped; /* the front reads no more for now */
+    bool maybe_stale;   /* its connection may have been closed by the backend before the request went out */
     bool continue_due;  /* Expect: 100-continue, neither 100 nor a byte of the body has come */
     bool aborted;
     bool upstream_reused; /* the connection of the last attempt */
@@ -48,6 +49,7 @@ struct exchange {
     uint64_t request_bytes, answer_bytes;
     uint64_t asked_ms, connected_ms, head_ms; /* of the last attempt; 0: it did not come to that */
     uint16_t status;
+    struct backend *backend;   /* the last that it was given to; borrowed from the pool */
     struct slice backend_text; /* borrowed from the pool */
     const char *failure;       /* literal */
 };

@@ -23,11 +23,12 @@ static void client_done(struct h1_client *client)
 static void client_fail(struct h1_client *client, struct err err)
 {
     struct http_user *user = client->user;
+    enum http_progress progress = client->sent ? HTTP_UNANSWERED : HTTP_UNSENT;
     if (client->state == H1C_DONE)
         return;
     client_done(client);
     if (user)
-        user->ops->failed(user, err, client->response_started ? HTTP_ANSWERING : HTTP_UNANSWERED);
+        user->ops->failed(user, err, client->response_started ? HTTP_ANSWERING : progress);
 }
 
 /* Both halves are whole: the connection serves again, or is done with. */
@@ -217,7 +218,7 @@ void h1_client_lend(struct h1_client *client, struct http_user *user, struct are
 {
     client->state = H1C_BUSY;
     client->user = user;
-    client->request_ended = client->response_started = client->response_ended = client->keep_alive = false;
+    client->sent = client->request_ended = client->response_started = client->response_ended = client->keep_alive = false;
     client->chunked = false;
     h1_reader_begin_response(&client->reader, arena, asked, upgrade_asked);
 }
@@ -239,6 +240,7 @@ static bool client_write(struct h1_client *client, const struct slice *parts, si
     size_t num = 1;
     for (size_t i = 0; i < num_parts; i++)
         all[num++] = parts[i];
+    client->sent = true;
     bool room = stream_writev(client->stream, all, num);
     buf_cleanup(&client->head_out);
     return room;

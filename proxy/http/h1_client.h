@@ -29,6 +29,7 @@ struct h1_client {
     enum h1_client_state state;
     bool chunked; /* the request's framing */
     bool request_ended;
+    bool sent;             /* the stream was given some of the request */
     bool response_started; /* a byte of an answer has come */
     bool response_ended;
     bool keep_alive;

@@ -8,6 +8,7 @@ struct resolve_name {
     struct list waits;
     struct resolve_answer answer;
     uint64_t fresh_until_ms;
+    size_t turn;             /* who asks next begins with this address: load is spread over all of them */
     struct resolve_job *job; /* in flight */
 };
 
@@ -136,6 +137,15 @@ static void resolve_start(struct resolver *resolver, struct resolve_name *name, 
         mem_free(job); /* shed: whoever waits has a deadline, and the next to ask tries again */
 }
 
+/* The next address first, the others behind it. */
+static void resolve_rotate(struct resolve_name *name, struct resolve_answer *out_answer)
+{
+    size_t num = name->answer.num, first = num ? name->turn++ % num : 0;
+    *out_answer = name->answer;
+    for (size_t i = 0; i < num; i++)
+        out_answer->addresses[i] = name->answer.addresses[(first + i) % num];
+}
+
 static struct resolve_name *resolver_name(struct resolver *resolver, struct slice host)
 {
     struct resolve_name *name = map_get(&resolver->names, host);
@@ -164,7 +174,7 @@ bool resolver_ask(struct resolver *resolver, struct slice host, struct resolve_w
     if (!fresh && !name->job)
         resolve_start(resolver, name, host);
     if (name->answer.num || (fresh && err_is(name->answer.err))) {
-        *out_answer = name->answer;
+        resolve_rotate(name, out_answer);
         return true;
     }
     list_append(&name->waits, &wait->node);

@@ -32,7 +32,8 @@ struct resolver *resolver_new(struct net_loop *loop, struct offload_pool *pool, 
 void resolver_free(struct resolver *resolver);
 
 /* Numeric addresses and fresh answers are given at once, from within the call: returns true and fills out_answer.
- * Otherwise false, and `done` is called later. A stale answer is given at once too, and asked again behind it. */
+ * Otherwise false, and `done` is called later. A stale answer is given at once too, and asked again behind it. Of several
+ * addresses another one is first each time. */
 bool resolver_ask(struct resolver *resolver, struct slice host, struct resolve_wait *wait,
                   struct resolve_answer *out_answer);
 void resolve_wait_init(struct resolve_wait *wait,

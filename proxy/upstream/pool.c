@@ -8,14 +8,20 @@
 
 enum { POOL_RETRY_MS = 100 }; /* while a backend starts */
 
-/* An attempt to connect, for one wait. */
+/* An attempt to connect, for one wait; of HTTP/2 for all that come meanwhile. */
 struct pool_dial {
     struct dial dial;
     struct grave grave;
-    struct pool_wait *wait;
     struct backend *backend;
+    struct list waits;
+    bool connected; /* HTTP/2: the server's SETTINGS are awaited; goes on without any wait */
     struct deferred simulated; /* tests alone */
 };
+
+static struct pool_wait *wait_of(struct list *node)
+{
+    return container_of(node, struct pool_wait, node);
+}
 
 /* ---- the pool ---- */
 
@@ -32,9 +38,12 @@ static void pool_free(struct grave *grave)
 static void pool_emptied(struct deferred *deferred)
 {
     struct pool *pool = container_of(deferred, struct pool, emptied);
+    deferred_stop(&pool->serve);
     graveyard_bury(&pool->loop->graveyard, &pool->grave, pool_free);
     pool->closed(pool->closed_ctx);
 }
+
+static void pool_serve(struct deferred *deferred);
 
 struct pool *pool_new(const struct pool_options *options)
 {
@@ -45,6 +54,10 @@ struct pool *pool_new(const struct pool_options *options)
     pool->log = options->log;
     pool->connect = options->connect;
     pool->connect_ctx = options->connect_ctx;
+    pool->random = uv_hrtime();
+    list_init(&pool->queue);
+    list_init(&pool->refused);
+    deferred_init(&pool->serve, pool_serve);
     deferred_init(&pool->emptied, pool_emptied);
     return pool;
 }
@@ -62,103 +75,237 @@ void pool_conn_gone(struct backend *backend)
     pool_maybe_end(backend->pool);
 }
 
-/* ---- acquiring ---- */
+/* ---- no connection ---- */
 
-static void pool_start_dial(struct pool_wait *wait);
+static void wait_refuse(struct pool_wait *wait, struct err err, bool full)
+{
+    bool unavailable = full || backend_none_healthy(wait->pool, wait->group);
+    wait->status = unavailable ? 503 : 502;
+    wait->retry_after_s = full ? 1 : unavailable ? backend_retry_after_s(wait->pool, wait->group) : 0;
+    wait->done(wait, NULL, err);
+}
+
+static struct backend *wait_home(const struct pool_wait *wait)
+{
+    return backend_of(wait->pool, wait->group->upstreams[0]);
+}
+
+static void wait_leave_queue(struct pool_wait *wait)
+{
+    list_remove(&wait->node);
+    tick_stop(&wait->retry);
+    if (wait->queued)
+        wait_home(wait)->num_queued--;
+    wait->queued = false;
+}
+
+static void wait_queue(struct pool_wait *wait)
+{
+    struct pool *pool = wait->pool;
+    struct backend *home = wait_home(wait);
+    uint64_t now_ms = net_loop_now_ms(pool->loop);
+    if (home->num_queued >= LIMIT_UPSTREAM_QUEUE || now_ms >= wait->give_up_ms) {
+        list_append(&pool->refused, &wait->node);
+        deferred_start(pool->loop, &pool->serve);
+        return;
+    }
+    wait->queued = true;
+    home->num_queued++;
+    counters_add(pool->counters, COUNTER_UPSTREAM_QUEUED, 1);
+    list_append(&pool->queue, &wait->node);
+    tick_start(&pool->loop->ticker, &wait->retry, wait->give_up_ms - now_ms);
+}
+
+/* ---- dialling ---- */
 
 static void pool_dial_free(struct grave *grave)
 {
     mem_free(container_of(grave, struct pool_dial, grave));
 }
 
-static void pool_end_dial(struct pool_wait *wait)
+static void pool_dial_end(struct pool_dial *dial)
+{
+    struct backend *backend = dial->backend;
+    if (backend->shared_dial == dial)
+        backend->shared_dial = NULL;
+    if (!dial->connected) /* else the connection counts */
+        backend->num_open--;
+    dial_cancel(&dial->dial);
+    deferred_stop(&dial->simulated);
+    pool_room(backend->pool);
+    graveyard_bury(&backend->pool->loop->graveyard, &dial->grave, pool_dial_free);
+}
+
+static void wait_leave_dial(struct pool_wait *wait)
 {
     struct pool_dial *dial = wait->dialing;
     wait->dialing = NULL;
     if (!dial)
         return;
-    dial_cancel(&dial->dial);
-    deferred_stop(&dial->simulated);
-    graveyard_bury(&wait->pool->loop->graveyard, &dial->grave, pool_dial_free);
+    list_remove(&wait->node);
+    if (list_empty(&dial->waits) && !dial->connected)
+        pool_dial_end(dial);
 }
 
-static void pool_dial_failed(struct pool_wait *wait, struct backend *backend, struct err err)
+/* All of them, out of the dial. Returns whether one has another choice. */
+static bool pool_dial_take_waits(struct pool_dial *dial, struct list *waits)
+{
+    bool several = false;
+    struct list *node;
+    list_init(waits);
+    while ((node = list_first(&dial->waits))) {
+        several = several || wait_of(node)->group->num_upstreams > 1;
+        wait_of(node)->dialing = NULL;
+        list_remove(node);
+        list_append(waits, node);
+    }
+    return several;
+}
+
+static void wait_go_on(struct pool_wait *wait);
+
+/* The next backend at once; a pause where all of them were tried. */
+static void wait_failed(struct pool_wait *wait, struct err err)
 {
     struct pool *pool = wait->pool;
-    backend_refused(backend);
-    counters_add(pool->counters, COUNTER_UPSTREAM_FAILURES, 1);
-    LOG_DEBUG_EVENT(pool->log, "upstream_connect_failed", LOG_SLICE("upstream", backend->text), LOG_ERR("error", err));
-    if (net_loop_now_ms(pool->loop) + POOL_RETRY_MS <= wait->give_up_ms)
+    wait->num_tried++;
+    if (!wait->once && wait->num_tried < wait->group->num_upstreams) {
+        wait_go_on(wait);
+    } else if (!wait->once && err.kind != ERR_INPUT && net_loop_now_ms(pool->loop) + POOL_RETRY_MS <= wait->give_up_ms) {
+        wait->num_tried = 0;
         tick_start(&pool->loop->ticker, &wait->retry, POOL_RETRY_MS);
-    else
-        wait->done(wait, NULL, err);
+    } else {
+        wait_refuse(wait, err, false);
+    }
 }
 
-static struct upstream *pool_adopt(struct pool_wait *wait, struct backend *backend, int fd, bool unix_socket)
+void pool_dial_failed(struct pool_dial *dial, struct err err)
 {
-    struct upstream *upstream = backend->protocol == CONFIG_PROTOCOL_TCP
-                                    ? pool_raw_adopt(backend, fd, unix_socket, wait->config)
-                                    : pool_h1_adopt(backend, fd, unix_socket, wait->config);
-    if (upstream)
-        upstream->preamble = wait->preamble;
-    return upstream;
+    struct backend *backend = dial->backend;
+    struct list waits, *node;
+    bool several = pool_dial_take_waits(dial, &waits);
+    pool_dial_end(dial);
+    backend_refused(backend, several);
+    counters_add(backend->pool->counters, COUNTER_UPSTREAM_FAILURES, 1);
+    LOG_DEBUG_EVENT(backend->pool->log, "upstream_connect_failed", LOG_SLICE("upstream", backend->text),
+                    LOG_ERR("error", err));
+    while ((node = list_first(&waits))) {
+        list_remove(node);
+        wait_failed(wait_of(node), err);
+    }
 }
 
-static struct upstream *pool_adopt_stream(struct pool_wait *wait, struct backend *backend, struct stream *stream)
+static void pool_dial_succeeded(struct backend *backend)
 {
-    struct upstream *upstream = backend->protocol == CONFIG_PROTOCOL_TCP
-                                    ? pool_raw_adopt_stream(backend, stream)
-                                    : pool_h1_adopt_stream(backend, stream, wait->config);
+    backend_reached(backend);
+    counters_add(backend->pool->counters, COUNTER_UPSTREAM_CONNECTS, 1);
+}
+
+void pool_dial_opened(struct pool_dial *dial, struct pool_h2_conn *session)
+{
+    struct backend *backend = dial->backend;
+    struct list waits, *node;
+    bool first = true;
+    pool_dial_take_waits(dial, &waits);
+    pool_dial_end(dial);
+    pool_dial_succeeded(backend);
+    for (; (node = list_first(&waits)); first = false) {
+        struct pool_wait *wait = wait_of(node);
+        struct upstream *upstream = pool_h2_take_from(session);
+        list_remove(node);
+        if (upstream)
+            wait->done(wait, upstream, ERR_OK);
+        else if (first)
+            wait_failed(wait, err_make(ERR_STATE, 0, "HTTP/2: the backend takes no streams"));
+        else
+            wait_go_on(wait);
+    }
+}
+
+/* It is one wait's, for all of its life or until it is idle. */
+static void pool_dial_lent(struct pool_dial *dial, struct upstream *upstream)
+{
+    struct backend *backend = dial->backend;
+    struct pool_wait *wait = wait_of(list_first(&dial->waits));
+    struct list waits;
+    dial->connected = true;
+    pool_dial_take_waits(dial, &waits);
+    pool_dial_end(dial);
+    list_remove(&wait->node);
+    pool_dial_succeeded(backend);
+    if (backend->protocol == CONFIG_PROTOCOL_TCP) /* there is no other answer */
+        pool_answered(backend);
     upstream->preamble = wait->preamble;
-    return upstream;
+    wait->done(wait, upstream, ERR_OK);
+}
+
+static void pool_dial_connected(struct pool_dial *dial, int fd, const struct address *address)
+{
+    const struct pool_wait *wait = wait_of(list_first(&dial->waits));
+    struct backend *backend = dial->backend;
+    struct upstream *upstream = NULL;
+    switch (backend->protocol) {
+    case CONFIG_PROTOCOL_HTTP1: upstream = pool_h1_adopt(backend, fd, address, wait->config); break;
+    case CONFIG_PROTOCOL_TCP:
+        upstream = pool_raw_adopt(backend, fd, address->at.any.sa_family == AF_UNIX, wait->config);
+        break;
+    case CONFIG_PROTOCOL_HTTP2:
+        dial->connected = pool_h2_adopt(backend, dial, fd, address, wait->config, wait->preamble);
+        break;
+    }
+    if (upstream)
+        pool_dial_lent(dial, upstream);
+    else if (!dial->connected)
+        pool_dial_failed(dial, err_make(ERR_STATE, 0, "connect"));
 }
 
 static void pool_dial_done(struct dial *dialed, int fd, const struct address *address, struct err err)
 {
     struct pool_dial *dial = container_of(dialed, struct pool_dial, dial);
-    struct pool_wait *wait = dial->wait;
-    struct backend *backend = dial->backend;
-    struct upstream *upstream = NULL;
-    pool_end_dial(wait);
-    if (!err_is(err)) {
-        upstream = pool_adopt(wait, backend, fd, address->at.any.sa_family == AF_UNIX);
-        err = upstream ? ERR_OK : err_make(ERR_STATE, 0, "connect");
-    }
-    if (!upstream) {
-        pool_dial_failed(wait, backend, err);
-        return;
-    }
-    backend_reached(backend);
-    counters_add(wait->pool->counters, COUNTER_UPSTREAM_CONNECTS, 1);
-    wait->done(wait, upstream, ERR_OK);
+    if (err_is(err))
+        pool_dial_failed(dial, err);
+    else
+        pool_dial_connected(dial, fd, address);
 }
 
 /* Tests alone. */
 static void pool_simulated(struct deferred *deferred)
 {
     struct pool_dial *dial = container_of(deferred, struct pool_dial, simulated);
-    struct pool_wait *wait = dial->wait;
+    const struct pool_wait *wait = wait_of(list_first(&dial->waits));
     struct backend *backend = dial->backend;
-    struct stream *stream = wait->pool->connect(wait->pool->connect_ctx);
-    pool_end_dial(wait);
-    if (stream)
-        wait->done(wait, pool_adopt_stream(wait, backend, stream), ERR_OK);
-    else
-        pool_dial_failed(wait, backend, err_make(ERR_STATE, 0, "connect"));
+    struct stream *stream = backend->pool->connect(backend->pool->connect_ctx);
+    if (!stream) {
+        pool_dial_failed(dial, err_make(ERR_STATE, 0, "connect"));
+        return;
+    }
+    switch (backend->protocol) {
+    case CONFIG_PROTOCOL_HTTP1: pool_dial_lent(dial, pool_h1_adopt_stream(backend, stream, wait->config)); break;
+    case CONFIG_PROTOCOL_TCP: pool_dial_lent(dial, pool_raw_adopt_stream(backend, stream)); break;
+    case CONFIG_PROTOCOL_HTTP2:
+        dial->connected = true;
+        pool_h2_adopt_stream(backend, dial, stream, wait->config, wait->preamble);
+        break;
+    }
 }
 
-static void pool_start_dial(struct pool_wait *wait)
+static struct pool_dial *pool_dial_new(struct backend *backend, bool shared)
 {
-    struct pool *pool = wait->pool;
-    const struct config_upstream *upstream = backend_choose(pool, wait->group);
     struct pool_dial *dial = MEM_NEW(struct pool_dial);
-    uint64_t timeout_ms = (uint64_t)wait->config->upstream.connect_timeout_ms;
-    struct address path;
-    dial->wait = wait;
-    dial->backend = backend_of(pool, upstream);
-    wait->dialing = dial;
-    dial_init(&dial->dial, pool->loop, pool_dial_done);
+    dial->backend = backend;
+    list_init(&dial->waits);
+    dial_init(&dial->dial, backend->pool->loop, pool_dial_done);
     deferred_init(&dial->simulated, pool_simulated);
+    backend->num_open++;
+    if (shared)
+        backend->shared_dial = dial;
+    return dial;
+}
+
+static void pool_dial_start(struct pool_dial *dial, const struct config_upstream *upstream, uint64_t timeout_ms)
+{
+    struct pool *pool = dial->backend->pool;
+    struct address path;
     if (pool->connect)
         deferred_start(pool->loop, &dial->simulated);
     else if (upstream->path.len == 0)
@@ -169,16 +316,74 @@ static void pool_start_dial(struct pool_wait *wait)
         abort(); /* config refuses paths that do not fit */
 }
 
-static void pool_retry(struct tick *tick)
+/* ---- acquiring ---- */
+
+static void wait_dial(struct pool_wait *wait, struct backend *backend, const struct config_upstream *upstream)
 {
-    pool_start_dial(container_of(tick, struct pool_wait, retry));
+    uint32_t max_conns = wait->config->upstream.max_conns;
+    bool shared = backend->protocol == CONFIG_PROTOCOL_HTTP2 && wait->preamble.len == 0;
+    struct pool_dial *dial = shared ? backend->shared_dial : NULL;
+    if (!dial && max_conns && backend->num_open >= max_conns)
+        pool_h1_drop_idle(backend); /* that is the room it has */
+    if (!dial) {
+        dial = pool_dial_new(backend, shared);
+        pool_dial_start(dial, upstream, (uint64_t)wait->config->upstream.connect_timeout_ms);
+    }
+    wait->dialing = dial;
+    list_append(&dial->waits, &wait->node);
+}
+
+static struct upstream *wait_take(struct pool_wait *wait, struct backend *backend)
+{
+    switch (backend->protocol) {
+    case CONFIG_PROTOCOL_HTTP1: return wait->fresh_only ? NULL : pool_h1_take(backend, wait->preamble);
+    case CONFIG_PROTOCOL_HTTP2: /* one that is ending takes no more by itself */
+        return wait->preamble.len ? NULL : pool_h2_take(backend);
+    case CONFIG_PROTOCOL_TCP: return NULL;
+    }
+    return NULL;
+}
+
+/* A connection that is there, or NULL and a dial or a place in the queue. */
+static struct upstream *wait_find(struct pool_wait *wait)
+{
+    size_t index;
+    struct backend *backend = backend_choose(wait, &index);
+    if (!backend) {
+        wait_queue(wait);
+        return NULL;
+    }
+    backend_chosen(backend);
+    struct upstream *upstream = wait_take(wait, backend);
+    if (!upstream)
+        wait_dial(wait, backend, wait->group->upstreams[index]);
+    return upstream;
+}
+
+static void wait_go_on(struct pool_wait *wait)
+{
+    struct upstream *upstream = wait_find(wait);
+    if (upstream)
+        wait->done(wait, upstream, ERR_OK);
+}
+
+static void wait_expired(struct tick *tick)
+{
+    struct pool_wait *wait = container_of(tick, struct pool_wait, retry);
+    if (!wait->queued) {
+        wait_go_on(wait);
+        return;
+    }
+    wait_leave_queue(wait);
+    wait_refuse(wait, err_make(ERR_TIMEOUT, 0, "no room at the backend (UPSTREAM_MAX_CONNS)"), true);
 }
 
 void pool_wait_init(struct pool_wait *wait, struct pool *pool,
                     void (*done)(struct pool_wait *wait, struct upstream *upstream, struct err err))
 {
     *wait = (struct pool_wait){.pool = pool, .done = done};
-    tick_init(&wait->retry, pool_retry);
+    list_init(&wait->node);
+    tick_init(&wait->retry, wait_expired);
 }
 
 struct upstream *pool_acquire(struct pool_wait *wait, const struct config *config, const struct config_group *group,
@@ -187,21 +392,62 @@ struct upstream *pool_acquire(struct pool_wait *wait, const struct config *confi
     struct pool *pool = wait->pool;
     wait->config = config;
     wait->group = group;
-    if (!fresh_only) {
-        struct upstream *upstream = pool_h1_take(backend_of(pool, backend_choose(pool, group)), wait->preamble);
-        if (upstream)
-            return upstream;
-    }
+    wait->fresh_only = fresh_only;
+    wait->num_tried = 0;
     wait->give_up_ms = net_loop_now_ms(pool->loop) + (uint64_t)config->upstream.wait_ms;
-    pool_start_dial(wait);
+    if (list_empty(&pool->queue) || wait_home(wait)->num_queued == 0)
+        return wait_find(wait);
+    wait_queue(wait); /* behind those who came before */
     return NULL;
 }
 
 void pool_wait_cancel(struct pool_wait *wait)
 {
-    pool_end_dial(wait);
-    tick_stop(&wait->retry);
+    wait_leave_dial(wait);
+    wait_leave_queue(wait);
 }
+
+/* ---- the queue ---- */
+
+/* The first whose group has room. Others of a group that was found full need not be looked at. */
+static struct pool_wait *pool_next_served(struct pool *pool)
+{
+    const struct config_group *full = NULL;
+    LIST_EACH(&pool->queue, node)
+    {
+        struct pool_wait *wait = wait_of(node);
+        size_t index;
+        if (wait->group == full)
+            continue;
+        if (backend_choose(wait, &index))
+            return wait;
+        full = wait->group;
+    }
+    return NULL;
+}
+
+static void pool_serve(struct deferred *deferred)
+{
+    struct pool *pool = container_of(deferred, struct pool, serve);
+    struct pool_wait *wait;
+    struct list *node;
+    while ((node = list_first(&pool->refused))) {
+        list_remove(node);
+        wait_refuse(wait_of(node), err_make(ERR_LIMIT, 0, "no room at the backend, and none to wait"), true);
+    }
+    while ((wait = pool_next_served(pool))) {
+        wait_leave_queue(wait);
+        wait_go_on(wait);
+    }
+}
+
+void pool_room(struct pool *pool)
+{
+    if (!list_empty(&pool->queue))
+        deferred_start(pool->loop, &pool->serve);
+}
+
+/* ---- the end ---- */
 
 void pool_close(struct pool *pool, void (*closed)(void *ctx), void *ctx)
 {
@@ -209,7 +455,11 @@ void pool_close(struct pool *pool, void (*closed)(void *ctx), void *ctx)
     pool->closing = true;
     pool->closed = closed;
     pool->closed_ctx = ctx;
-    for (size_t at = 0; (entry = map_next(&pool->backends, &at));)
+    health_free(pool->health);
+    pool->health = NULL;
+    for (size_t at = 0; (entry = map_next(&pool->backends, &at));) {
         pool_h1_close_idle(entry->value);
+        pool_h2_close(entry->value);
+    }
     pool_maybe_end(pool);
 }

@@ -13,6 +13,7 @@ struct pool_conn {
     struct h1_client client;
     struct tcp_stream tcp;
     struct backend *backend;
+    struct pool_place place;
     struct list node;     /* in backend->idle while idle */
     struct buf announced; /* what it said before its first request: it serves those alone who would say the same */
     struct tick idle;
@@ -49,6 +50,8 @@ static void conn_done(struct h1_client *client)
     if (list_empty(&conn->node))
         conn->backend->num_busy--;
     conn_leave_idle(conn);
+    conn->backend->num_open--;
+    pool_room(conn->backend->pool);
     stream_close(conn->client.stream); /* no effect where the client was reset */
 }
 
@@ -82,10 +85,10 @@ static void conn_idle(struct h1_client *client)
     struct pool_conn *conn = conn_of(client);
     int64_t idle_ms = conn_idle_ms(conn);
     struct backend *backend = conn->backend;
-    backend_reached(backend);
     backend->num_busy--;
     backend->num_idle++;
     list_prepend(&backend->idle, &conn->node);
+    pool_room(backend->pool);
     if (conn->max_idle == 0 || backend->pool->closing || idle_ms == 0) {
         h1_client_close(client);
         return;
@@ -100,7 +103,7 @@ static void conn_idle(struct h1_client *client)
 static void conn_open(struct pool_conn *conn, struct backend *backend, struct stream *stream,
                       const struct config *config)
 {
-    conn->base = (struct upstream){.ops = &pool_h1_ops, .backend_text = backend->text};
+    conn->base = (struct upstream){.ops = &pool_h1_ops, .backend = backend, .backend_text = backend->text};
     conn->backend = backend;
     conn->idle_timeout_ms = config->upstream.idle_timeout_ms;
     conn->max_idle = config->upstream.max_idle;
@@ -115,15 +118,18 @@ static void conn_open(struct pool_conn *conn, struct backend *backend, struct st
     h1_client_open(&conn->client, stream, &H1_RESPONSE_LIMITS);
 }
 
-struct upstream *pool_h1_adopt(struct backend *backend, int fd, bool unix_socket, const struct config *config)
+struct upstream *pool_h1_adopt(struct backend *backend, int fd, const struct address *address,
+                               const struct config *config)
 {
     struct pool_conn *conn = MEM_NEW(struct pool_conn);
+    bool unix_socket = address->at.any.sa_family == AF_UNIX;
     struct err err = tcp_stream_open(&conn->tcp, backend->pool->loop, fd, unix_socket);
     if (err_is(err)) {
         close(fd);
         mem_free(conn);
         return NULL;
     }
+    conn->place = backend_place(backend, address);
     conn_open(conn, backend, &conn->tcp.base, config);
     return &conn->base;
 }
@@ -133,6 +139,14 @@ struct upstream *pool_h1_adopt_stream(struct backend *backend, struct stream *st
     struct pool_conn *conn = MEM_NEW(struct pool_conn);
     conn_open(conn, backend, stream, config);
     return &conn->base;
+}
+
+/* It has not ended, says nothing that nobody asked for, and leads where the backend is. */
+static bool conn_usable(struct pool_conn *conn)
+{
+    if (conn->backend->pool->connect)
+        return true;
+    return !tcp_stream_readable(&conn->tcp) && backend_still_at(conn->backend, &conn->place);
 }
 
 static struct pool_conn *backend_find_idle(struct backend *backend, struct slice preamble)
@@ -150,8 +164,7 @@ struct upstream *pool_h1_take(struct backend *backend, struct slice preamble)
 {
     struct pool_conn *conn;
     while ((conn = backend_find_idle(backend, preamble))) {
-        if (!backend->pool->connect &&
-            tcp_stream_readable(&conn->tcp)) { /* it ended, or says something that nobody asked for */
+        if (!conn_usable(conn)) {
             h1_client_close(&conn->client);
             continue;
         }
@@ -163,6 +176,12 @@ struct upstream *pool_h1_take(struct backend *backend, struct slice preamble)
         return &conn->base;
     }
     return NULL;
+}
+
+void pool_h1_drop_idle(struct backend *backend)
+{
+    if (!list_empty(&backend->idle))
+        h1_client_close(&container_of(backend->idle.prev, struct pool_conn, node)->client);
 }
 
 void pool_h1_close_idle(struct backend *backend)

@@ -1,5 +1,6 @@
-/* pool_internal: what the parts of the pool share. pool.c acquires and dials, backend.c knows how each backend does,
- * pool_h1.c keeps connections of HTTP/1.1. Private to upstream/. */
+/* pool_internal: what the parts of the pool share. pool.c acquires, queues and dials, backend.c knows how each backend
+ * does and chooses, pool_h1.c keeps connections of HTTP/1.1, pool_h2.c those of HTTP/2, health.c asks backends how they
+ * are. Private to upstream/. */
 #ifndef UPSTREAM_POOL_INTERNAL_H
 #define UPSTREAM_POOL_INTERNAL_H
 
@@ -7,15 +8,47 @@
 #include "net/tcp_stream.h"
 #include "upstream/pool.h"
 
-/* One per upstream text; outlives reloads. */
+struct health;
+struct pool_h2_conn;
+
+/* Where a connection goes. Names move: what is used again is looked at, once a second at most. */
+struct pool_place {
+    struct ip ip;
+    bool named; /* the backend has a name, and this is one of its addresses */
+    uint64_t checked_ms;
+};
+
+/* One per upstream text; outlives reloads.
+ *
+ *             failures (of several)          the time is over
+ *   HEALTHY ------------------------> EJECTED ---------------> TRIAL (one request, or nobody else for as long again)
+ *      ^                                 ^------ failure, doubled --|
+ *      +------------ an answer, or a good probe --------------------+                 failed probes: `down` besides */
+enum backend_state { BACKEND_HEALTHY, BACKEND_EJECTED, BACKEND_TRIAL };
+
 struct backend {
     struct pool *pool;
     struct slice text; /* owned */
+    struct slice host; /* owned; empty: a unix socket */
     enum config_protocol protocol;
-    struct list idle; /* pool_h1: the most recently used first */
-    size_t num_idle, num_busy, num_conns;
-    bool refused; /* the last attempt failed */
+    struct list idle;           /* pool_h1: the most recently used first */
+    struct list sessions;       /* pool_h2: struct pool_h2_conn */
+    struct pool_dial *shared_dial; /* pool_h2: one at a time, for all who wait */
+    size_t num_idle;            /* connections of HTTP/1.1 */
+    size_t num_busy;            /* requests */
+    size_t num_open;            /* connections that are idle, lent or dialled: what MAX_CONNS counts */
+    size_t num_conns;           /* until their last event */
+    size_t num_queued;          /* waits whose group begins with it */
+    bool refused;               /* the last attempt failed */
+    bool not_http2;             /* and was told so in the log */
     struct pool_reach reach;
+    enum backend_state state;
+    bool down;                  /* failed probes say so */
+    unsigned num_failures;      /* in a row, of requests */
+    uint64_t ejected_until_ms;
+    uint64_t back_off_ms;
+    bool asked;                 /* chosen since it was ejected */
+    uint64_t asked_turn;        /* pool->turn when it was last chosen, or ejected */
 };
 
 struct pool {
@@ -26,6 +59,12 @@ struct pool {
     struct stream *(*connect)(void *ctx);
     void *connect_ctx;
     struct map backends; /* text to struct backend */
+    struct list queue;   /* waits for room, first come first served */
+    struct list refused; /* waits that are told so in the next turn */
+    struct deferred serve;
+    uint64_t turn; /* of choices: equals take turns */
+    uint64_t random;
+    struct health *health; /* NULL while nothing is watched */
     size_t num_conns;
     bool closing;
     struct deferred emptied;
@@ -38,13 +77,32 @@ struct pool {
 
 struct backend *backend_of(struct pool *pool, const struct config_upstream *upstream);
 void backend_free(struct backend *backend);
-/* The one with the fewest requests; of equals the first that did not fail last. */
-const struct config_upstream *backend_choose(struct pool *pool, const struct config_group *group);
+struct pool_place backend_place(const struct backend *backend, const struct address *address);
+/* False once the backend's name has other addresses and no longer this one. */
+bool backend_still_at(struct backend *backend, struct pool_place *place);
+/* The best of the group that has room, or NULL; *out_index is its place there. Changes nothing. */
+struct backend *backend_choose(const struct pool_wait *wait, size_t *out_index);
+/* It was chosen: equals are next; a trial has begun. */
+void backend_chosen(struct backend *backend);
+bool backend_has_room(const struct backend *backend, const struct config *config);
+/* Nobody of several is healthy, or the only one is down. */
+bool backend_none_healthy(struct pool *pool, const struct config_group *group);
+/* Seconds until the first of the group may be tried again; at least 1. */
+unsigned backend_retry_after_s(struct pool *pool, const struct config_group *group);
+/* A connection, or an answer's end. */
 void backend_reached(struct backend *backend);
-void backend_refused(struct backend *backend);
+/* No connection. several: some request that waited for it has another choice. */
+void backend_refused(struct backend *backend, bool several);
+/* Of its probes. */
+void backend_set_down(struct backend *backend, bool down);
 
 /* ---- pool.c ---- */
 
+/* A dial of HTTP/2 ends when the server's SETTINGS have come, or do not. */
+void pool_dial_opened(struct pool_dial *dial, struct pool_h2_conn *session);
+void pool_dial_failed(struct pool_dial *dial, struct err err);
+/* There may be room: whoever is first in a queue gets it, in this turn of the loop but not now. */
+void pool_room(struct pool *pool);
 /* A connection has gone: the last one of a closing pool ends it. */
 void pool_conn_gone(struct backend *backend);
 
@@ -53,9 +111,30 @@ void pool_conn_gone(struct backend *backend);
 /* An idle connection that is alive and has announced itself in just these bytes, or not at all; NULL where there is none. */
 struct upstream *pool_h1_take(struct backend *backend, struct slice preamble);
 /* A new connection over a connected socket, which it takes over; NULL where there is none to be had (and it is closed). */
-struct upstream *pool_h1_adopt(struct backend *backend, int fd, bool unix_socket, const struct config *config);
+struct upstream *pool_h1_adopt(struct backend *backend, int fd, const struct address *address,
+                               const struct config *config);
 /* Over a stream of the tests'. */
 struct upstream *pool_h1_adopt_stream(struct backend *backend, struct stream *stream, const struct config *config);
+/* The one that was used longest ago makes room. */
+void pool_h1_drop_idle(struct backend *backend);
 void pool_h1_close_idle(struct backend *backend);
+
+/* ---- pool_h2.c ---- */
+
+/* A stream on an open connection that has room, or NULL. */
+struct upstream *pool_h2_take(struct backend *backend);
+struct upstream *pool_h2_take_from(struct pool_h2_conn *session);
+bool pool_h2_has_room(const struct backend *backend);
+/* A new connection over a connected socket, which it takes over; `dial` is told how it went. False: none to be had.
+ * `preamble`: as in pool_wait; not empty: it takes one request and nobody else's. */
+bool pool_h2_adopt(struct backend *backend, struct pool_dial *dial, int fd, const struct address *address,
+                   const struct config *config, struct slice preamble);
+void pool_h2_adopt_stream(struct backend *backend, struct pool_dial *dial, struct stream *stream,
+                          const struct config *config, struct slice preamble);
+void pool_h2_close(struct backend *backend);
+
+/* ---- health.c ---- */
+
+void health_free(struct health *health);
 
 #endif

@@ -34,8 +34,11 @@ static struct raw_conn *raw_of_sink(struct sink *sink)
 static struct http_user *raw_let_go(struct raw_conn *raw)
 {
     struct http_user *user = raw->user;
-    if (user)
+    if (user) {
         raw->backend->num_busy--;
+        raw->backend->num_open--;
+        pool_room(raw->backend->pool);
+    }
     raw->user = NULL;
     return user;
 }
@@ -139,7 +142,7 @@ static void raw_begin(struct upstream *upstream, struct http_user *user, struct 
 
 static void raw_open(struct raw_conn *raw, struct backend *backend, struct stream *stream)
 {
-    raw->base = (struct upstream){.ops = &raw_ops, .backend_text = backend->text};
+    raw->base = (struct upstream){.ops = &raw_ops, .backend = backend, .backend_text = backend->text};
     raw->backend = backend;
     raw->stream = stream;
     raw->sink.ops = &raw_sink_ops;

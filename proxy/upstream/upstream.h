@@ -8,6 +8,7 @@
 
 #include "http/http_user.h"
 
+struct backend;
 struct upstream;
 
 struct upstream_request {
@@ -36,9 +37,11 @@ struct upstream_ops {
 
 struct upstream {
     const struct upstream_ops *ops;
+    struct backend *backend;   /* lives as long as the pool */
     struct slice backend_text; /* for the log; lives as long as the pool */
     struct slice preamble;     /* of a new connection: its first bytes, the pool_wait's; sent by begin */
     bool reused;               /* its connection served other requests before */
+    bool may_refuse; /* the server may say, of a request that went out, that it did not act on it: HTTP_UNSENT */
 };
 
 #endif

@@ -18,6 +18,7 @@ struct world {
     unsigned num_heads, num_ends, num_failed, num_drained, num_flushes, num_idle, num_done, num_closed;
     uint16_t status;
     struct err err;
+    enum http_progress progress;
     int way; /* enum way */
 };
 
@@ -56,7 +57,7 @@ static void user_end(struct http_user *user, const struct fields *trailers)
 
 static void user_failed(struct http_user *user, struct err err, enum http_progress progress)
 {
-    (void)progress;
+    world_of_user(user)->progress = progress;
     world_of_user(user)->num_failed++;
     world_of_user(user)->err = err;
 }
@@ -314,8 +315,26 @@ static void its_backpressure_is_the_streams(void)
     world_cleanup(&world);
 }
 
+/* B2: what a retry must know. */
+static void a_request_of_which_nothing_went_out_is_unsent(void)
+{
+    for (int flushed = 0; flushed < 2; flushed++) {
+        struct world world;
+        world_init(&world, 0);
+        lend(&world, "HEAD\r\n\r\n", BODY_LENGTH);
+        if (flushed)
+            h1_client_flush(&world.client);
+        sim_stream_send_eof(&world.stream);
+        turn(&world);
+        CHECK_INT(world.num_failed, 1);
+        CHECK_INT(world.progress, flushed ? HTTP_UNANSWERED : HTTP_UNSENT);
+        world_cleanup(&world);
+    }
+}
+
 int main(void)
 {
+    RUN(a_request_of_which_nothing_went_out_is_unsent);
     RUN(one_connection_serves_one_after_the_other);
     RUN(head_and_first_bytes_go_together_and_chunks_are_framed_here);
     RUN(a_connection_goes_back_only_when_both_halves_are_whole);

@@ -31,7 +31,7 @@ struct asker {
     struct upstream *upstream;
     struct err err;
     unsigned num_done;
-    bool ended, failed;
+    bool ended, failed, reused;
 };
 
 static void user_head(struct http_user *user, struct head *head)
@@ -91,7 +91,7 @@ static void asker_acquired(struct pool_wait *wait, struct upstream *upstream, st
     asker->err = err;
     if (!upstream)
         return;
-    CHECK(!upstream->reused);
+    asker->reused = upstream->reused;
     asker_begin(asker, upstream);
 }
 
@@ -392,6 +392,106 @@ static void the_one_that_was_idle_longest_makes_room(void)
     world_cleanup(&world);
 }
 
+/* ---- MAX_CONNS ---- */
+
+static void who_finds_no_room_waits_in_line(void)
+{
+    struct world world;
+    struct asker askers[4];
+    world_init(&world, "PORTICO_UPSTREAM_MAX_CONNS=1");
+    for (int i = 0; i < 4; i++)
+        CHECK(!ask(&askers[i], &world, false));
+    turn(&world, &askers[0].num_done);
+    int fd = serve_accept(&world);
+    asker_leave(&askers[1]); /* its client went away */
+    serve(&world, fd, OK);
+    CHECK(askers[0].ended);
+    CHECK(askers[2].num_done == 1 && askers[2].reused && askers[3].num_done == 0);
+    serve(&world, fd, OK);
+    CHECK(askers[2].ended);
+    CHECK(askers[3].num_done == 1 && askers[3].reused);
+    serve(&world, fd, OK);
+    CHECK(askers[3].ended);
+    CHECK_INT(askers[1].num_done, 0);
+    CHECK_INT(counters_get(&world.counters, COUNTER_UPSTREAM_CONNECTS), 1);
+    CHECK_INT(counters_get(&world.counters, COUNTER_UPSTREAM_QUEUED), 3);
+    for (int i = 0; i < 4; i++)
+        if (i != 1)
+            asker_leave(&askers[i]);
+    close(fd);
+    world_cleanup(&world);
+}
+
+/* Room that comes by a connection's end is room too. */
+static void a_connection_that_ends_makes_room(void)
+{
+    struct world world;
+    struct asker first, second;
+    world_init(&world, "PORTICO_UPSTREAM_MAX_CONNS=1");
+    CHECK(!ask(&first, &world, false));
+    CHECK(!ask(&second, &world, false));
+    turn(&world, &first.num_done);
+    int fd = serve_accept(&world);
+    asker_leave(&first);
+    turn(&world, &second.num_done);
+    CHECK(second.num_done == 1 && !second.reused && second.upstream);
+    asker_leave(&second);
+    close(fd);
+    world_cleanup(&world);
+}
+
+static void a_fresh_connection_takes_the_place_of_an_idle_one(void)
+{
+    struct world world;
+    struct asker first, second;
+    world_init(&world, "PORTICO_UPSTREAM_MAX_CONNS=1");
+    CHECK(!ask(&first, &world, false));
+    turn(&world, &first.num_done);
+    int fd = serve_accept(&world);
+    serve(&world, fd, OK);
+    CHECK(!ask(&second, &world, true));
+    turn(&world, &second.num_done);
+    char byte;
+    CHECK(second.upstream && recv(fd, &byte, 1, 0) == 0);
+    asker_leave(&first);
+    asker_leave(&second);
+    close(fd);
+    world_cleanup(&world);
+}
+
+static void who_waits_too_long_is_told_503(void)
+{
+    struct world world;
+    struct asker first, second;
+    world_init(&world, "PORTICO_UPSTREAM_MAX_CONNS=1");
+    ((struct config *)world.config)->upstream.wait_ms = 30;
+    CHECK(!ask(&first, &world, false));
+    CHECK(!ask(&second, &world, false));
+    turn(&world, &second.num_done);
+    CHECK(err_is(second.err));
+    CHECK_INT(second.wait.status, 503);
+    CHECK_INT(second.wait.retry_after_s, 1);
+    asker_leave(&first);
+    asker_leave(&second);
+    world_cleanup(&world);
+}
+
+static void the_line_is_bounded(void)
+{
+    static struct asker askers[LIMIT_UPSTREAM_QUEUE + 2];
+    struct asker *last = &askers[LIMIT_UPSTREAM_QUEUE + 1];
+    struct world world;
+    world_init(&world, "PORTICO_UPSTREAM_MAX_CONNS=1");
+    for (size_t i = 0; i < LIMIT_UPSTREAM_QUEUE + 2; i++)
+        CHECK(!ask(&askers[i], &world, false));
+    turn(&world, &last->num_done);
+    CHECK_INT(last->wait.status, 503);
+    CHECK_INT(askers[LIMIT_UPSTREAM_QUEUE].num_done, 0);
+    for (size_t i = 0; i < LIMIT_UPSTREAM_QUEUE + 2; i++)
+        asker_leave(&askers[i]);
+    world_cleanup(&world);
+}
+
 int main(void)
 {
     RUN(a_connection_is_used_again);
@@ -401,5 +501,10 @@ int main(void)
     RUN(a_backend_that_starts_late_is_found);
     RUN(an_announced_connection_serves_the_same_client_alone);
     RUN(the_one_that_was_idle_longest_makes_room);
+    RUN(who_finds_no_room_waits_in_line);
+    RUN(a_connection_that_ends_makes_room);
+    RUN(a_fresh_connection_takes_the_place_of_an_idle_one);
+    RUN(who_waits_too_long_is_told_503);
+    RUN(the_line_is_bounded);
     return checks_done();
 }

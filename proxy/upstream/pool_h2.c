@@ -1,0 +1,153 @@
+#include "base/mem.h"
+#include "upstream/h2_conn.h"
+#include "upstream/pool_internal.h"
+
+#include <unistd.h>
+
+/* A connection of HTTP/2 to a backend. Freed in its stream's last event. */
+struct pool_h2_conn {
+    struct h2_conn conn;
+    struct tcp_stream tcp;
+    struct backend *backend;
+    struct pool_dial *dial; /* while it opens */
+    struct pool_place place;
+    struct list node;       /* in backend->sessions until it is done */
+    bool single;            /* it has said whose connection it is */
+};
+
+static struct pool_h2_conn *session_of(struct h2_conn *conn)
+{
+    return container_of(conn, struct pool_h2_conn, conn);
+}
+
+static void session_opened(struct h2_conn *conn)
+{
+    struct pool_h2_conn *session = session_of(conn);
+    struct pool_dial *dial = session->dial;
+    session->dial = NULL;
+    pool_dial_opened(dial, session);
+}
+
+static void session_released(struct h2_conn *conn)
+{
+    struct backend *backend = session_of(conn)->backend;
+    backend->num_busy--;
+    pool_room(backend->pool);
+}
+
+static void session_log_not_http2(struct backend *backend, struct err err)
+{
+    if (err.kind == ERR_INPUT && !backend->not_http2)
+        LOG_ERROR_EVENT(backend->pool->log, "upstream_not_http2", LOG_SLICE("upstream", backend->text),
+                        LOG_STR("msg", err.what));
+    backend->not_http2 = err.kind == ERR_INPUT;
+}
+
+static void session_done(struct h2_conn *conn, struct err err)
+{
+    struct pool_h2_conn *session = session_of(conn);
+    struct pool_dial *dial = session->dial;
+    list_remove(&session->node);
+    session->backend->num_open--;
+    session->dial = NULL;
+    pool_room(session->backend->pool);
+    if (!dial)
+        return;
+    session_log_not_http2(session->backend, err);
+    pool_dial_failed(dial, err_is(err) ? err : err_make(ERR_STATE, 0, "the connection was closed while it opened"));
+}
+
+static void session_closed(struct h2_conn *conn)
+{
+    struct pool_h2_conn *session = session_of(conn);
+    struct backend *backend = session->backend;
+    mem_free(session);
+    pool_conn_gone(backend);
+}
+
+static void session_open(struct pool_h2_conn *session, struct backend *backend, struct pool_dial *dial,
+                         struct stream *stream, const struct config *config, struct slice preamble)
+{
+    session->backend = backend;
+    session->dial = dial;
+    session->single = preamble.len > 0;
+    session->conn.opened = session_opened;
+    session->conn.released = session_released;
+    session->conn.done = session_done;
+    session->conn.closed = session_closed;
+    list_append(&backend->sessions, &session->node);
+    backend->num_conns++;
+    backend->pool->num_conns++;
+    bool kept = config->upstream.max_idle && !session->single;
+    h2_conn_open(&session->conn, backend->pool->loop, stream, (uint64_t)config->upstream.connect_timeout_ms,
+                 kept ? config->upstream.idle_timeout_ms : 0);
+    bool room = stream_write(stream, preamble); /* before the preface, which goes with the turn */
+    (void)room;                                 /* some hundred bytes, the first ones */
+}
+
+bool pool_h2_adopt(struct backend *backend, struct pool_dial *dial, int fd, const struct address *address,
+                   const struct config *config, struct slice preamble)
+{
+    struct pool_h2_conn *session = MEM_NEW(struct pool_h2_conn);
+    bool unix_socket = address->at.any.sa_family == AF_UNIX;
+    struct err err = tcp_stream_open(&session->tcp, backend->pool->loop, fd, unix_socket);
+    if (err_is(err)) {
+        close(fd);
+        mem_free(session);
+        return false;
+    }
+    session->place = backend_place(backend, address);
+    session_open(session, backend, dial, &session->tcp.base, config, preamble);
+    return true;
+}
+
+void pool_h2_adopt_stream(struct backend *backend, struct pool_dial *dial, struct stream *stream,
+                          const struct config *config, struct slice preamble)
+{
+    session_open(MEM_NEW(struct pool_h2_conn), backend, dial, stream, config, preamble);
+}
+
+/* The first that has room, so that those behind it become idle and go. */
+static struct pool_h2_conn *pool_h2_find(const struct backend *backend)
+{
+    LIST_EACH(&backend->sessions, node)
+    {
+        struct pool_h2_conn *session = container_of(node, struct pool_h2_conn, node);
+        if (!session->single && h2_conn_has_room(&session->conn))
+            return session;
+    }
+    return NULL;
+}
+
+bool pool_h2_has_room(const struct backend *backend)
+{
+    return pool_h2_find(backend) != NULL;
+}
+
+struct upstream *pool_h2_take_from(struct pool_h2_conn *session)
+{
+    struct backend *backend = session->backend;
+    if (!h2_conn_has_room(&session->conn))
+        return NULL;
+    if (session->conn.used)
+        counters_add(backend->pool->counters, COUNTER_UPSTREAM_REUSES, 1);
+    backend->num_busy++;
+    return h2_conn_call(&session->conn, backend, backend->text);
+}
+
+struct upstream *pool_h2_take(struct backend *backend)
+{
+    struct pool_h2_conn *session;
+    while ((session = pool_h2_find(backend))) {
+        if (backend_still_at(backend, &session->place))
+            return pool_h2_take_from(session);
+        h2_conn_leave(&session->conn);
+    }
+    return NULL;
+}
+
+void pool_h2_close(struct backend *backend)
+{
+    LIST_EACH(&backend->sessions, node)
+    h2_conn_close(&container_of(node, struct pool_h2_conn, node)->conn);
+}
