@@ -1,4 +1,5 @@
 #include "base/mem.h"
+#include "net/proxy_line.h"
 #include "upstream/pool_internal.h"
 
 enum {
@@ -167,6 +168,22 @@ static void probe_acquired(struct pool_wait *wait, struct upstream *upstream, st
         probe_failed(&probe->user, err, HTTP_UNSENT);
 }
 
+/* Where the backend awaits a PROXY header, a probe without one would be a failure: it comes from us, for nobody. */
+static struct slice probe_announcement(struct probe *probe)
+{
+    static const struct proxy_line ours = {.local = true};
+    struct buf out = {0};
+    switch (probe->health->config->identity.proxy_protocol_out) {
+    case CONFIG_PROXY_OUT_OFF: return SLICE_NONE;
+    case CONFIG_PROXY_OUT_V1: proxy_line_write_v1(&out, &ours); break;
+    case CONFIG_PROXY_OUT_V2:
+    case CONFIG_PROXY_OUT_V2_TLS: proxy_line_write_v2(&out, &ours, NULL); break;
+    }
+    struct slice header = arena_copy(&probe->arena, buf_slice(&out));
+    buf_cleanup(&out);
+    return header;
+}
+
 static void probe_start(struct probe *probe)
 {
     struct health *health = probe->health;
@@ -174,6 +191,7 @@ static void probe_start(struct probe *probe)
     probe->body_bytes = 0;
     arena_reset(&probe->arena);
     tick_start(&health->pool->loop->ticker, &probe->tick, HEALTH_TIMEOUT_MS);
+    probe->wait.preamble = probe_announcement(probe);
     struct upstream *upstream = pool_acquire(&probe->wait, health->config, &probe->group, false);
     if (upstream)
         probe_begin(probe, upstream);

@@ -350,6 +350,22 @@ def test_no_connection_serves_two_clients_requests(told):
     assert [header[1][1] for header in seen] == ports
 
 
+@pytest.mark.parametrize("form, source", [("v1", None), ("v2-tls", "local")])
+def test_a_health_probe_is_announced_as_our_own(launch, backends, form, source):
+    """A backend that awaits a header would refuse it otherwise, and be taken for ill."""
+    seen = []
+
+    def serve(connection):
+        header = proxy_line.read(connection)
+        while True:
+            seen.append((header[1], connection.read_head().target))
+            connection.reply(200)
+
+    launch(backends(raw=serve), PROXY_PROTOCOL_OUT=form, UPSTREAM_HEALTH="/health")
+    eventually(lambda: seen, "a probe")
+    assert seen[0] == (source, "/health")
+
+
 def test_a_retry_is_announced_too(launch, backends):
     seen = []
 

@@ -44,8 +44,10 @@ def read(connection):
             return 1, None, None, {}
         return 1, (words[1], int(words[3])), (words[2], int(words[4])), {}
     head = start + connection.read_exactly(10)
-    assert head[:12] == SIGNATURE and head[12] == 0x21, head
+    assert head[:12] == SIGNATURE and head[12] in (0x20, 0x21), head
     block = connection.read_exactly(struct.unpack(">H", head[14:])[0])
+    if head[12] == 0x20:
+        return 2, "local", None, {}
     if head[13] == 0:
         return 2, None, None, tlvs_of(block)
     family, size = (socket.AF_INET, 4) if head[13] == 0x11 else (socket.AF_INET6, 16)
