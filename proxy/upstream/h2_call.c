@@ -3,7 +3,7 @@
 
 enum {
     H2_DIRECT_BYTES = 4096,  /* a piece of a body from this on is sent at once, without a copy */
-    H2_CALL_PSEUDO = 5,   /* fields beside those of the request: :method :scheme :authority :path, content-length */
+    H2_CALL_PSEUDO = 6,      /* beside the request's fields: :method :scheme :authority :path :protocol, content-length */
     H2_LENGTH_TEXT_BYTES = 24
 };
 
@@ -96,13 +96,18 @@ static size_t call_nvs(const struct h2_call *call, nghttp2_nv *nvs, char *length
 {
     const struct head *head = call->what.head;
     size_t num = 0;
-    nvs[num++] = nv_make(SLICE_LIT(":method"), head->method_name);
+    nvs[num++] = nv_make(SLICE_LIT(":method"), call->connect ? SLICE_LIT("CONNECT") : head->method_name);
+    if (call->connect)
+        nvs[num++] = nv_make(SLICE_LIT(":protocol"), SLICE_LIT("websocket"));
     nvs[num++] = nv_make(SLICE_LIT(":scheme"), SLICE_LIT("http"));
     if (head->authority.len)
         nvs[num++] = nv_make(SLICE_LIT(":authority"), head->authority);
     nvs[num++] = nv_make(SLICE_LIT(":path"), head->target);
     FIELDS_EACH(call->what.fields, field)
-    nvs[num++] = nv_make(field->name, field->value);
+    {
+        if (!call->connect || field->id != FIELD_SEC_WEBSOCKET_KEY) /* RFC 8441 §5 */
+            nvs[num++] = nv_make(field->name, field->value);
+    }
     if (head->body == BODY_LENGTH) {
         int len = snprintf(length_text, H2_LENGTH_TEXT_BYTES, "%llu", (unsigned long long)head->length);
         nvs[num++] = nv_make(SLICE_LIT("content-length"), slice_make(length_text, (size_t)len));
@@ -256,6 +261,8 @@ static void call_begin(struct upstream *upstream, struct http_user *user, struct
     call->user = user;
     call->arena = arena;
     call->what = *what;
+    call->connect = what->head->upgrade == UPGRADE_WEBSOCKET &&
+                    nghttp2_session_get_remote_settings(call->conn->session, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL);
     call->begun_ms = net_loop_now_ms(call->conn->loop);
     if (call->conn->state == H2C_DONE)
         h2_call_fail(call, err_make(ERR_STATE, 0, "the connection ended"), HTTP_UNSENT);
@@ -306,7 +313,7 @@ static void call_end(struct upstream *upstream, const struct fields *trailers)
     struct h2_call *call = call_of(upstream);
     if (!call_live(call) || call->whole)
         return;
-    call->whole = true;
+    call->whole = !call->connect || call->tunnel; /* else: only the head is, and the tunnel may follow */
     if (trailers && trailers->num)
         call->trailers = call_keep_trailers(call, trailers);
     call_resume(call);

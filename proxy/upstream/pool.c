@@ -337,8 +337,7 @@ static struct upstream *wait_take(struct pool_wait *wait, struct backend *backen
 {
     switch (backend->protocol) {
     case CONFIG_PROTOCOL_HTTP1: return wait->fresh_only ? NULL : pool_h1_take(backend, wait->preamble);
-    case CONFIG_PROTOCOL_HTTP2: /* one that is ending takes no more by itself */
-        return wait->preamble.len ? NULL : pool_h2_take(backend);
+    case CONFIG_PROTOCOL_HTTP2: return pool_h2_take(backend, wait->preamble); /* one that is ending takes no more by itself */
     case CONFIG_PROTOCOL_TCP: return NULL;
     }
     return NULL;

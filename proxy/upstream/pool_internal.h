@@ -121,12 +121,12 @@ void pool_h1_close_idle(struct backend *backend);
 
 /* ---- pool_h2.c ---- */
 
-/* A stream on an open connection that has room, or NULL. */
-struct upstream *pool_h2_take(struct backend *backend);
+/* A stream on an open connection that has room and has announced itself in just these bytes, or NULL. */
+struct upstream *pool_h2_take(struct backend *backend, struct slice preamble);
 struct upstream *pool_h2_take_from(struct pool_h2_conn *session);
 bool pool_h2_has_room(const struct backend *backend);
 /* A new connection over a connected socket, which it takes over; `dial` is told how it went. False: none to be had.
- * `preamble`: as in pool_wait; not empty: it takes one request and nobody else's. */
+ * `preamble`: as in pool_wait. */
 bool pool_h2_adopt(struct backend *backend, struct pool_dial *dial, int fd, const struct address *address,
                    const struct config *config, struct slice preamble);
 void pool_h2_adopt_stream(struct backend *backend, struct pool_dial *dial, struct stream *stream,
