@@ -171,8 +171,7 @@ int h2_answer_on_frame(nghttp2_session *session, const nghttp2_frame *frame, voi
         call->reset = true;
     if (frame->hd.type == NGHTTP2_HEADERS)
         answer_on_headers(call, ended);
-    if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) && ended && call->user &&
-        call->answered)
+    if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) && ended && call->user && call->answered)
         answer_end(call);
     return 0;
 }
@@ -208,7 +207,7 @@ static void answer_closed_by_peer(struct h2_call *call, uint32_t code)
         h2_call_fail(call, err_make(ERR_STATE, (int)code, "the backend refused the stream"), HTTP_UNSENT);
     else if (code == NGHTTP2_HTTP_1_1_REQUIRED) /* the same again would be refused again */
         h2_call_fail(call, err_make(ERR_STATE, (int)code, "the backend wants HTTP/1.1 for this request"),
-                        HTTP_ANSWERING);
+                     HTTP_ANSWERING);
     else
         h2_call_fail(call, err_make(ERR_EOF, (int)code, "the backend reset the stream"), progress);
 }

@@ -11,8 +11,8 @@ struct pool_h2_conn {
     struct backend *backend;
     struct pool_dial *dial; /* while it opens */
     struct pool_place place;
-    struct list node;       /* in backend->sessions until it is done */
-    struct buf announced;   /* what it said before all else: it serves those alone who would say the same */
+    struct list node;     /* in backend->sessions until it is done */
+    struct buf announced; /* what it said before all else: it serves those alone who would say the same */
 };
 
 static struct pool_h2_conn *session_of(struct h2_conn *conn)

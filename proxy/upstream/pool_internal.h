@@ -31,24 +31,24 @@ struct backend {
     struct slice text; /* owned */
     struct slice host; /* owned; empty: a unix socket */
     enum config_protocol protocol;
-    struct list idle;           /* pool_h1: the most recently used first */
-    struct list sessions;       /* pool_h2: struct pool_h2_conn */
+    struct list idle;              /* pool_h1: the most recently used first */
+    struct list sessions;          /* pool_h2: struct pool_h2_conn */
     struct pool_dial *shared_dial; /* pool_h2: one at a time, for all who wait */
-    size_t num_idle;            /* connections of HTTP/1.1 */
-    size_t num_busy;            /* requests */
-    size_t num_open;            /* connections that are idle, lent or dialled: what MAX_CONNS counts */
-    size_t num_conns;           /* until their last event */
-    size_t num_queued;          /* waits whose group begins with it */
-    bool refused;               /* the last attempt failed */
-    bool not_http2;             /* and was told so in the log */
+    size_t num_idle;               /* connections of HTTP/1.1 */
+    size_t num_busy;               /* requests */
+    size_t num_open;               /* connections that are idle, lent or dialled: what MAX_CONNS counts */
+    size_t num_conns;              /* until their last event */
+    size_t num_queued;             /* waits whose group begins with it */
+    bool refused;                  /* the last attempt failed */
+    bool not_http2;                /* and was told so in the log */
     struct pool_reach reach;
     enum backend_state state;
-    bool down;                  /* failed probes say so */
-    unsigned num_failures;      /* in a row, of requests */
+    bool down;             /* failed probes say so */
+    unsigned num_failures; /* in a row, of requests */
     uint64_t ejected_until_ms;
     uint64_t back_off_ms;
-    bool asked;                 /* chosen since it was ejected */
-    uint64_t asked_turn;        /* pool->turn when it was last chosen, or ejected */
+    bool asked;          /* chosen since it was ejected */
+    uint64_t asked_turn; /* pool->turn when it was last chosen, or ejected */
 };
 
 struct pool {

@@ -1,4 +1,4 @@
-"""gRPC to an h2c backend: when messages move, what shares a connection, and a backend that restarts."""
+"""gRPC to an h2c backend: when messages move, and what shares a connection."""
 
 import concurrent.futures
 import queue
@@ -141,18 +141,3 @@ def test_many_calls_share_the_connection_to_the_backend(launch, backend, dial):
     calls = [unary.future(b"%d" % i, timeout=20) for i in range(100)]
     assert [call.result() for call in calls] == [(b"%d" % i)[::-1] for i in range(100)]
     assert portico.metrics()["portico_upstream_connects_total"] == 1
-
-
-def test_a_backend_that_restarts_gracefully_fails_no_call(launch, service, dial):
-    port = free_port()
-    server = serve(service, port)
-    portico = launch(f"h2c://127.0.0.1:{port}", UPSTREAM_WAIT="10s", WORKERS=1)
-    unary = dial(portico).unary_unary("/test.Service/Unary")
-    assert unary(b"ab", timeout=20) == b"ba"
-    for _ in range(3):
-        calls = [unary.future(b"%d" % i, timeout=20) for i in range(20)]
-        server.stop(5).wait()
-        server = serve(service, port)
-        assert [call.result() for call in calls] == [(b"%d" % i)[::-1] for i in range(20)]
-        assert unary(b"ab", timeout=20) == b"ba"
-    server.stop(0).wait()

@@ -117,10 +117,14 @@ static void server_say(struct server *server, struct slice bytes)
 static void raw_frame(struct server *server, unsigned type, unsigned flags, int32_t id, struct slice payload)
 {
     struct buf frame = {0};
-    const unsigned char head[9] = {(unsigned char)(payload.len >> 16), (unsigned char)(payload.len >> 8),
-                                   (unsigned char)payload.len,         (unsigned char)type,
-                                   (unsigned char)flags,               (unsigned char)(id >> 24),
-                                   (unsigned char)(id >> 16),          (unsigned char)(id >> 8),
+    const unsigned char head[9] = {(unsigned char)(payload.len >> 16),
+                                   (unsigned char)(payload.len >> 8),
+                                   (unsigned char)payload.len,
+                                   (unsigned char)type,
+                                   (unsigned char)flags,
+                                   (unsigned char)(id >> 24),
+                                   (unsigned char)(id >> 16),
+                                   (unsigned char)(id >> 8),
                                    (unsigned char)id};
     buf_append(&frame, head, sizeof head);
     buf_append_slice(&frame, payload);
@@ -223,7 +227,10 @@ static ssize_t served_read(nghttp2_session *session, int32_t id, uint8_t *out, s
     return (ssize_t)some;
 }
 
-#define NV(n, v) {(uint8_t *)(n), (uint8_t *)(v), sizeof(n) - 1, sizeof(v) - 1, 0}
+#define NV(n, v)                                                        \
+    {                                                                   \
+        (uint8_t *)(n), (uint8_t *)(v), sizeof(n) - 1, sizeof(v) - 1, 0 \
+    }
 
 static void served_answer(struct served *served, int32_t id, bool whole)
 {
@@ -417,9 +424,13 @@ static struct stream *world_connect(void *ctx)
 
 static const struct config *load_config(const char *more)
 {
-    const char *environment[] = {"PORTICO_DOMAINS=a.test",     "PORTICO_UPSTREAM=h2c://127.0.0.1:1",
-                                 "PORTICO_UPSTREAM_WAIT=0s",   "PORTICO_UPSTREAM_CONNECT_TIMEOUT=10m",
-                                 "PORTICO_UPSTREAM_IDLE_TIMEOUT=10m", more, NULL};
+    const char *environment[] = {"PORTICO_DOMAINS=a.test",
+                                 "PORTICO_UPSTREAM=h2c://127.0.0.1:1",
+                                 "PORTICO_UPSTREAM_WAIT=0s",
+                                 "PORTICO_UPSTREAM_CONNECT_TIMEOUT=10m",
+                                 "PORTICO_UPSTREAM_IDLE_TIMEOUT=10m",
+                                 more,
+                                 NULL};
     struct config *config = NULL;
     struct config_mistakes mistakes = {0};
     CHECK(config_load(environment, &config, &mistakes));
@@ -559,8 +570,8 @@ static void call_begin(struct call *call, struct upstream *upstream)
     upstream->ops->begin(upstream, &call->user, &call->arena, &request);
     if (call->body) {
         struct slice body = slice_str(call->body);
-        bool room = upstream->ops->body(upstream, slice_first(body, 1)) &&
-                    upstream->ops->body(upstream, slice_skip(body, 1));
+        bool room =
+            upstream->ops->body(upstream, slice_first(body, 1)) && upstream->ops->body(upstream, slice_skip(body, 1));
         CHECK(room);
     }
     if (call->trailers) {
@@ -603,8 +614,7 @@ static void call_init(struct call *call, struct world *world, const char *method
 static void call_start(struct call *call)
 {
     struct world *world = call->world;
-    struct upstream *upstream =
-        pool_acquire(&call->wait, world->config, world->config->default_site.group, false);
+    struct upstream *upstream = pool_acquire(&call->wait, world->config, world->config->default_site.group, false);
     if (upstream)
         call_begin(call, upstream);
 }
@@ -654,8 +664,9 @@ static void raw_upper_case(struct server *server, int32_t id)
 
 static void raw_control_byte(struct server *server, int32_t id)
 {
-    RAW_HEADERS(server, id, true, ":status", "200", "x-a", "a\x01"
-                                                          "b");
+    RAW_HEADERS(server, id, true, ":status", "200", "x-a",
+                "a\x01"
+                "b");
 }
 
 static void raw_newline(struct server *server, int32_t id)
@@ -826,7 +837,11 @@ static const struct scenario scenarios[] = {
     {.name = "B5: a newline", .raw = raw_newline, .failure = ERR_INPUT},
     {.name = "B5: content-length twice", .raw = raw_length_twice, .failure = ERR_INPUT},
     {.name = "B5: content-length that is none", .raw = raw_length_bad, .failure = ERR_INPUT},
-    {.name = "B5: 17 interim answers", .raw = raw_17_interims, .failure = ERR_LIMIT, .num_interim = 16, .what = "interim"},
+    {.name = "B5: 17 interim answers",
+     .raw = raw_17_interims,
+     .failure = ERR_LIMIT,
+     .num_interim = 16,
+     .what = "interim"},
     {.name = "B5: an interim answer that ends", .raw = raw_interim_end, .failure = ERR_INPUT},
     {.name = "B5: a huge head", .raw = raw_huge_head, .failure = ERR_LIMIT, .what = "head too large"},
     {.name = "B5: 201 fields", .raw = raw_201_fields, .failure = ERR_LIMIT, .what = "too many fields"},
@@ -849,7 +864,11 @@ static const struct scenario scenarios[] = {
      .what = "refused",
      .breaks = true},
     {.name = "wants HTTP/1.1", .raw = raw_http11, .failure = ERR_STATE, .progress = HTTP_ANSWERING, .what = "HTTP/1.1"},
-    {.name = "B5: a frame of a wrong size", .raw = raw_bad_frame, .failure = ERR_INPUT, .progress = HTTP_UNANSWERED, .breaks = true},
+    {.name = "B5: a frame of a wrong size",
+     .raw = raw_bad_frame,
+     .failure = ERR_INPUT,
+     .progress = HTTP_UNANSWERED,
+     .breaks = true},
     {.name = "B5: a push", .raw = raw_push, .failure = ERR_INPUT, .progress = HTTP_UNANSWERED, .breaks = true},
 };
 
@@ -871,7 +890,7 @@ static void check_whole(const struct scenario *scenario, const struct call *call
     if (scenario->failure) {
         CHECK_INT(call->err.kind, scenario->failure);
         CHECK(!scenario->what || strstr(call->err.what, scenario->what));
-        CHECK_INT(call->progress, scenario->progress ? scenario->progress
+        CHECK_INT(call->progress, scenario->progress                                    ? scenario->progress
                                   : scenario->what && strstr(scenario->what, "refused") ? HTTP_UNSENT
                                                                                         : HTTP_ANSWERING);
         return;
