@@ -14,7 +14,7 @@ struct resolve_name {
 
 struct resolve_job {
     struct offload_job job;
-    struct resolver *resolver;  /* NULL once the resolver is gone */
+    struct resolver *resolver; /* NULL once the resolver is gone */
     struct resolve_name *name;
     struct resolve_answer answer;
     char host[256];
@@ -46,7 +46,7 @@ void resolver_free(struct resolver *resolver)
     for (size_t at = 0; (entry = map_next(&resolver->names, &at));) {
         struct resolve_name *name = entry->value;
         LIST_EACH(&name->waits, node)
-            list_remove(node);
+        list_remove(node);
         if (name->job)
             name->job->resolver = NULL;
         mem_free(name);

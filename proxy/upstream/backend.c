@@ -2,7 +2,7 @@
 #include "upstream/pool_internal.h"
 
 enum {
-    EJECT_FAILURES = 5,     /* requests in a row that failed before an answer's head */
+    EJECT_FAILURES = 5, /* requests in a row that failed before an answer's head */
     EJECT_FIRST_MS = 1000,
     EJECT_LONGEST_MS = 60000,
     EJECT_JITTER_PERCENT = 10,
@@ -20,7 +20,8 @@ struct backend *backend_of(struct pool *pool, const struct config_upstream *upst
     backend->pool = pool;
     backend->protocol = upstream->protocol;
     backend->text = slice_make(mem_dup(upstream->text.ptr, upstream->text.len), upstream->text.len);
-    backend->host = slice_make(mem_dup(upstream->host.ptr ? upstream->host.ptr : "", upstream->host.len), upstream->host.len);
+    backend->host =
+        slice_make(mem_dup(upstream->host.ptr ? upstream->host.ptr : "", upstream->host.len), upstream->host.len);
     list_init(&backend->idle);
     list_init(&backend->sessions);
     map_put(&pool->backends, upstream->text, backend);

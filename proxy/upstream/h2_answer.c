@@ -1,3 +1,4 @@
+#include "tls/websocket_key.h"
 #include "upstream/h2_internal.h"
 
 /* What comes in, judged as strictly as HTTP/1.1's answers are (HARDENING B4-B7). nghttp2 itself refuses: no or two
@@ -112,12 +113,28 @@ static void answer_interim(struct h2_call *call)
     call->user->ops->head(call->user, head);
 }
 
+/* What HTTP/1.1 would have answered to the upgrade that the user asked for. */
+static void answer_grant_tunnel(struct h2_call *call)
+{
+    const struct field *key = fields_find(call->what.fields, FIELD_SEC_WEBSOCKET_KEY);
+    struct head *head = call->head;
+    char accept[WEBSOCKET_ACCEPT_BYTES];
+    websocket_key_accept(key ? key->value : SLICE_NONE, accept);
+    head_add(head, call->arena, SLICE_LIT("Sec-WebSocket-Accept"), arena_copy(call->arena, slice_str(accept)));
+    head->status = 101;
+    head->upgrade = UPGRADE_WEBSOCKET;
+    head->body = BODY_NONE;
+    call->tunnel = true;
+}
+
 static void answer_head(struct h2_call *call, bool ended)
 {
     call->answered = true;
     call->flush_due = true;
     h2_call_news(call);
     answer_frame_body(call, ended);
+    if (call->connect && call->head->status < 300)
+        answer_grant_tunnel(call);
     call->user->ops->head(call->user, call->head);
 }
 
@@ -126,6 +143,10 @@ static void answer_end(struct h2_call *call)
 {
     struct http_user *user = call->user;
     const struct fields *trailers = &call->head->trailers;
+    if (call->tunnel) { /* the server's side of it; the user ends it */
+        user->ops->end(user, NULL);
+        return;
+    }
     call->closed = call->ended;
     h2_call_let_go(call);
     user->ops->end(user, trailers);
@@ -150,8 +171,7 @@ int h2_answer_on_frame(nghttp2_session *session, const nghttp2_frame *frame, voi
         call->reset = true;
     if (frame->hd.type == NGHTTP2_HEADERS)
         answer_on_headers(call, ended);
-    if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) && ended && call->user &&
-        call->answered)
+    if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) && ended && call->user && call->answered)
         answer_end(call);
     return 0;
 }
@@ -187,7 +207,7 @@ static void answer_closed_by_peer(struct h2_call *call, uint32_t code)
         h2_call_fail(call, err_make(ERR_STATE, (int)code, "the backend refused the stream"), HTTP_UNSENT);
     else if (code == NGHTTP2_HTTP_1_1_REQUIRED) /* the same again would be refused again */
         h2_call_fail(call, err_make(ERR_STATE, (int)code, "the backend wants HTTP/1.1 for this request"),
-                        HTTP_ANSWERING);
+                     HTTP_ANSWERING);
     else
         h2_call_fail(call, err_make(ERR_EOF, (int)code, "the backend reset the stream"), progress);
 }
@@ -199,6 +219,8 @@ static int answer_closed(nghttp2_session *session, int32_t id, uint32_t code, vo
     if (!call)
         return 0;
     call->closed = true;
+    if (call->tunnel && code == NGHTTP2_NO_ERROR) /* both sides have ended */
+        return 0;
     if (call->reset || code == NGHTTP2_REFUSED_STREAM)
         answer_closed_by_peer(call, code);
     else

@@ -2,8 +2,8 @@
 #include "upstream/h2_internal.h"
 
 enum {
-    H2_DIRECT_BYTES = 4096,  /* a piece of a body from this on is sent at once, without a copy */
-    H2_CALL_PSEUDO = 5,   /* fields beside those of the request: :method :scheme :authority :path, content-length */
+    H2_DIRECT_BYTES = 4096, /* a piece of a body from this on is sent at once, without a copy */
+    H2_CALL_PSEUDO = 6, /* beside the request's fields: :method :scheme :authority :path :protocol, content-length */
     H2_LENGTH_TEXT_BYTES = 24
 };
 
@@ -96,13 +96,18 @@ static size_t call_nvs(const struct h2_call *call, nghttp2_nv *nvs, char *length
 {
     const struct head *head = call->what.head;
     size_t num = 0;
-    nvs[num++] = nv_make(SLICE_LIT(":method"), head->method_name);
+    nvs[num++] = nv_make(SLICE_LIT(":method"), call->connect ? SLICE_LIT("CONNECT") : head->method_name);
+    if (call->connect)
+        nvs[num++] = nv_make(SLICE_LIT(":protocol"), SLICE_LIT("websocket"));
     nvs[num++] = nv_make(SLICE_LIT(":scheme"), SLICE_LIT("http"));
     if (head->authority.len)
         nvs[num++] = nv_make(SLICE_LIT(":authority"), head->authority);
     nvs[num++] = nv_make(SLICE_LIT(":path"), head->target);
     FIELDS_EACH(call->what.fields, field)
-    nvs[num++] = nv_make(field->name, field->value);
+    {
+        if (!call->connect || field->id != FIELD_SEC_WEBSOCKET_KEY) /* RFC 8441 §5 */
+            nvs[num++] = nv_make(field->name, field->value);
+    }
     if (head->body == BODY_LENGTH) {
         int len = snprintf(length_text, H2_LENGTH_TEXT_BYTES, "%llu", (unsigned long long)head->length);
         nvs[num++] = nv_make(SLICE_LIT("content-length"), slice_make(length_text, (size_t)len));
@@ -111,7 +116,7 @@ static size_t call_nvs(const struct h2_call *call, nghttp2_nv *nvs, char *length
 }
 
 static ssize_t call_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length, uint32_t *data_flags,
-                            nghttp2_data_source *source, void *user_data);
+                         nghttp2_data_source *source, void *user_data);
 
 /* The head goes to nghttp2, which copies it. */
 static void call_submit(struct h2_call *call)
@@ -161,7 +166,7 @@ static void call_submit_trailers(struct h2_call *call)
 
 /* nghttp2 asks how much of the body goes into the next DATA frame. */
 static ssize_t call_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length, uint32_t *data_flags,
-                            nghttp2_data_source *source, void *user_data)
+                         nghttp2_data_source *source, void *user_data)
 {
     struct h2_call *call = nghttp2_session_get_stream_user_data(session, id);
     (void)buf, (void)source, (void)user_data;
@@ -193,7 +198,7 @@ static void call_queue_sank(struct h2_call *call)
 }
 
 static int call_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *frame_head, size_t length,
-                             nghttp2_data_source *source, void *user_data)
+                          nghttp2_data_source *source, void *user_data)
 {
     struct h2_call *call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     struct h2_conn *conn = user_data;
@@ -235,8 +240,7 @@ static int call_frame_not_sent(nghttp2_session *session, const nghttp2_frame *fr
         return 0;
     call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (call)
-        h2_call_fail(call, err_make(ERR_STATE, error, "HTTP/2: the connection takes no more requests"),
-                        HTTP_UNSENT);
+        h2_call_fail(call, err_make(ERR_STATE, error, "HTTP/2: the connection takes no more requests"), HTTP_UNSENT);
     return 0;
 }
 
@@ -250,12 +254,14 @@ void h2_call_callbacks(nghttp2_session_callbacks *callbacks)
 /* ---- what its user calls ---- */
 
 static void call_begin(struct upstream *upstream, struct http_user *user, struct arena *arena,
-                          const struct upstream_request *what)
+                       const struct upstream_request *what)
 {
     struct h2_call *call = call_of(upstream);
     call->user = user;
     call->arena = arena;
     call->what = *what;
+    call->connect = what->head->upgrade == UPGRADE_WEBSOCKET &&
+                    nghttp2_session_get_remote_settings(call->conn->session, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL);
     call->begun_ms = net_loop_now_ms(call->conn->loop);
     if (call->conn->state == H2C_DONE)
         h2_call_fail(call, err_make(ERR_STATE, 0, "the connection ended"), HTTP_UNSENT);
@@ -295,8 +301,7 @@ static const struct fields *call_keep_trailers(struct h2_call *call, const struc
     FIELDS_EACH(trailers, field)
     {
         if (hop_may_trail(field))
-            fields_add(kept, call->arena, arena_copy(call->arena, field->name),
-                       arena_copy(call->arena, field->value));
+            fields_add(kept, call->arena, arena_copy(call->arena, field->name), arena_copy(call->arena, field->value));
     }
     return kept->num ? kept : NULL;
 }
@@ -306,7 +311,7 @@ static void call_end(struct upstream *upstream, const struct fields *trailers)
     struct h2_call *call = call_of(upstream);
     if (!call_live(call) || call->whole)
         return;
-    call->whole = true;
+    call->whole = !call->connect || call->tunnel; /* else: only the head is, and the tunnel may follow */
     if (trailers && trailers->num)
         call->trailers = call_keep_trailers(call, trailers);
     call_resume(call);
@@ -359,11 +364,8 @@ static const struct upstream_ops call_ops = {
 struct upstream *h2_conn_call(struct h2_conn *conn, struct backend *backend, struct slice backend_text)
 {
     struct h2_call *call = MEM_NEW(struct h2_call);
-    call->base = (struct upstream){.ops = &call_ops,
-                                      .backend = backend,
-                                      .backend_text = backend_text,
-                                      .reused = conn->used,
-                                      .may_refuse = true};
+    call->base = (struct upstream){
+        .ops = &call_ops, .backend = backend, .backend_text = backend_text, .reused = conn->used, .may_refuse = true};
     call->conn = conn;
     list_init(&call->news);
     list_append(&conn->requests, &call->node);

@@ -265,7 +265,8 @@ static void conn_data(struct sink *sink, struct slice in)
     if (conn->state == H2C_DONE)
         return;
     if (conn_is_http1(conn, in)) {
-        conn_break(conn, err_make(ERR_INPUT, 502, "the backend does not speak HTTP/2 with prior knowledge; use http://"));
+        conn_break(conn,
+                   err_make(ERR_INPUT, 502, "the backend does not speak HTTP/2 with prior knowledge; use http://"));
         return;
     }
     conn_heard(conn);
@@ -283,9 +284,10 @@ static void conn_ended(struct h2_conn *conn)
     if (conn->state == H2C_DONE)
         return;
     stream_close(conn->stream);
-    conn_done(conn, err_make(ERR_EOF, 0, opening ? "the backend ended the connection before its SETTINGS: does it speak "
-                                                   "HTTP/2 with prior knowledge?"
-                                                 : "the backend ended the connection"));
+    conn_done(conn, err_make(ERR_EOF, 0,
+                             opening ? "the backend ended the connection before its SETTINGS: does it speak "
+                                       "HTTP/2 with prior knowledge?"
+                                     : "the backend ended the connection"));
     conn_tell(conn);
 }
 
@@ -376,7 +378,8 @@ static void conn_submit_settings(struct h2_conn *conn)
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, LIMIT_UPSTREAM_WINDOW_BYTES},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, LIMIT_RESPONSE_HEAD_BYTES},
     };
-    if (nghttp2_submit_settings(conn->session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof settings[0]) != 0 ||
+    if (nghttp2_submit_settings(conn->session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof settings[0]) !=
+            0 ||
         nghttp2_session_set_local_window_size(conn->session, NGHTTP2_FLAG_NONE, 0, H2C_CONNECTION_WINDOW_BYTES) != 0)
         abort();
 }

@@ -35,9 +35,9 @@ struct h2_conn {
     struct list news;     /* those of them whose user is to be told something */
     size_t num_requests;
     struct deferred turn;
-    struct tick deadline; /* for SETTINGS while OPENING, for a PING's answer, else of idleness */
-    struct err failure;   /* why it is DONE; none where it ended in order */
-    struct buf out;       /* frames of the send under way */
+    struct tick deadline;                    /* for SETTINGS while OPENING, for a PING's answer, else of idleness */
+    struct err failure;                      /* why it is DONE; none where it ended in order */
+    struct buf out;                          /* frames of the send under way */
     struct slice parts[2 * H2C_DATA_FRAMES]; /* behind `out`: heads of DATA frames and their payload, borrowed */
     size_t num_parts;
     char data_heads[H2C_DATA_FRAMES][H2C_FRAME_HEAD_BYTES];
@@ -45,14 +45,15 @@ struct h2_conn {
     int64_t idle_timeout_ms;
     bool feeding, sending; /* nghttp2 is on the stack */
     bool full;             /* the stream's queue is */
-    bool pinging;    /* no request is begun meanwhile */
-    bool used;       /* has had a request */
-    bool opened_due; /* news for the owner */
+    bool pinging;          /* no request is begun meanwhile */
+    bool used;             /* has had a request */
+    bool opened_due;       /* news for the owner */
     bool done_told;
     /* Set by the owner before h2_conn_open. */
     void (*opened)(struct h2_conn *conn);
     void (*released)(struct h2_conn *conn); /* a request has gone; may come from within a call of its user */
-    void (*done)(struct h2_conn *conn, struct err err); /* takes no more requests: OPENING failed, LEAVING, DONE; once */
+    void (*done)(struct h2_conn *conn,
+                 struct err err);         /* takes no more requests: OPENING failed, LEAVING, DONE; once */
     void (*closed)(struct h2_conn *conn); /* the last event: the memory may be freed */
 };
 

@@ -10,7 +10,10 @@
 
 #include <nghttp2/nghttp2.h>
 
-/* One request, from h2_conn_call until its user was told the last, or withdrew. Freed through the graveyard.
+/* A websocket goes by extended CONNECT where the server allows it (RFC 8441): its user sees the 101 that HTTP/1.1 would
+ * give. Elsewhere Upgrade is stripped, and the server answers a plain GET.
+ *
+ * One request, from h2_conn_call until its user was told the last, or withdrew. Freed through the graveyard.
  *
  *   what goes out:  NEW --(bytes, end or flush)--> SUBMITTED --(END_STREAM)--> ENDED
  *   what comes in:  AWAITED --(head)--> ANSWERED --(END_STREAM)--> gone */
@@ -37,7 +40,8 @@ struct h2_call {
     bool whole;    /* the user has said end */
     bool ended;    /* and END_STREAM was sent */
     bool answered; /* a final head has come */
-    bool tunnel;   /* extended CONNECT that was granted */
+    bool connect;  /* asks for a tunnel, by extended CONNECT */
+    bool tunnel;   /* and it was granted */
     bool stopped;  /* read_stop */
     bool full;     /* body answered false */
     bool reset;    /* by the server */

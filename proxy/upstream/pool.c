@@ -14,7 +14,7 @@ struct pool_dial {
     struct grave grave;
     struct backend *backend;
     struct list waits;
-    bool connected; /* HTTP/2: the server's SETTINGS are awaited; goes on without any wait */
+    bool connected;            /* HTTP/2: the server's SETTINGS are awaited; goes on without any wait */
     struct deferred simulated; /* tests alone */
 };
 
@@ -171,7 +171,8 @@ static void wait_failed(struct pool_wait *wait, struct err err)
     wait->num_tried++;
     if (!wait->once && wait->num_tried < wait->group->num_upstreams) {
         wait_go_on(wait);
-    } else if (!wait->once && err.kind != ERR_INPUT && net_loop_now_ms(pool->loop) + POOL_RETRY_MS <= wait->give_up_ms) {
+    } else if (!wait->once && err.kind != ERR_INPUT &&
+               net_loop_now_ms(pool->loop) + POOL_RETRY_MS <= wait->give_up_ms) {
         wait->num_tried = 0;
         tick_start(&pool->loop->ticker, &wait->retry, POOL_RETRY_MS);
     } else {
@@ -337,8 +338,8 @@ static struct upstream *wait_take(struct pool_wait *wait, struct backend *backen
 {
     switch (backend->protocol) {
     case CONFIG_PROTOCOL_HTTP1: return wait->fresh_only ? NULL : pool_h1_take(backend, wait->preamble);
-    case CONFIG_PROTOCOL_HTTP2: /* one that is ending takes no more by itself */
-        return wait->preamble.len ? NULL : pool_h2_take(backend);
+    case CONFIG_PROTOCOL_HTTP2:
+        return pool_h2_take(backend, wait->preamble); /* one that is ending takes no more by itself */
     case CONFIG_PROTOCOL_TCP: return NULL;
     }
     return NULL;

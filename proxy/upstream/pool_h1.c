@@ -95,7 +95,7 @@ static void conn_idle(struct h1_client *client)
     }
     tick_start(&backend->pool->loop->ticker, &conn->idle, (uint64_t)idle_ms);
     if (backend->num_idle > conn->max_idle) /* the one that was idle longest: its client may have left */
-        h1_client_close(&container_of(backend->idle.prev, struct pool_conn, node)->client);
+        pool_h1_drop_idle(backend);
 }
 
 /* ---- new ones ---- */

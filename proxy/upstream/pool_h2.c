@@ -11,8 +11,8 @@ struct pool_h2_conn {
     struct backend *backend;
     struct pool_dial *dial; /* while it opens */
     struct pool_place place;
-    struct list node;       /* in backend->sessions until it is done */
-    bool single;            /* it has said whose connection it is */
+    struct list node;     /* in backend->sessions until it is done */
+    struct buf announced; /* what it said before all else: it serves those alone who would say the same */
 };
 
 static struct pool_h2_conn *session_of(struct h2_conn *conn)
@@ -61,6 +61,7 @@ static void session_closed(struct h2_conn *conn)
 {
     struct pool_h2_conn *session = session_of(conn);
     struct backend *backend = session->backend;
+    buf_cleanup(&session->announced);
     mem_free(session);
     pool_conn_gone(backend);
 }
@@ -70,7 +71,7 @@ static void session_open(struct pool_h2_conn *session, struct backend *backend, 
 {
     session->backend = backend;
     session->dial = dial;
-    session->single = preamble.len > 0;
+    buf_append_slice(&session->announced, preamble);
     session->conn.opened = session_opened;
     session->conn.released = session_released;
     session->conn.done = session_done;
@@ -78,9 +79,8 @@ static void session_open(struct pool_h2_conn *session, struct backend *backend, 
     list_append(&backend->sessions, &session->node);
     backend->num_conns++;
     backend->pool->num_conns++;
-    bool kept = config->upstream.max_idle && !session->single;
     h2_conn_open(&session->conn, backend->pool->loop, stream, (uint64_t)config->upstream.connect_timeout_ms,
-                 kept ? config->upstream.idle_timeout_ms : 0);
+                 config->upstream.max_idle ? config->upstream.idle_timeout_ms : 0);
     bool room = stream_write(stream, preamble); /* before the preface, which goes with the turn */
     (void)room;                                 /* some hundred bytes, the first ones */
 }
@@ -108,12 +108,12 @@ void pool_h2_adopt_stream(struct backend *backend, struct pool_dial *dial, struc
 }
 
 /* The first that has room, so that those behind it become idle and go. */
-static struct pool_h2_conn *pool_h2_find(const struct backend *backend)
+static struct pool_h2_conn *pool_h2_find(const struct backend *backend, struct slice preamble)
 {
     LIST_EACH(&backend->sessions, node)
     {
         struct pool_h2_conn *session = container_of(node, struct pool_h2_conn, node);
-        if (!session->single && h2_conn_has_room(&session->conn))
+        if (h2_conn_has_room(&session->conn) && slice_eq(buf_slice(&session->announced), preamble))
             return session;
     }
     return NULL;
@@ -121,7 +121,7 @@ static struct pool_h2_conn *pool_h2_find(const struct backend *backend)
 
 bool pool_h2_has_room(const struct backend *backend)
 {
-    return pool_h2_find(backend) != NULL;
+    return pool_h2_find(backend, SLICE_NONE) != NULL;
 }
 
 struct upstream *pool_h2_take_from(struct pool_h2_conn *session)
@@ -135,10 +135,10 @@ struct upstream *pool_h2_take_from(struct pool_h2_conn *session)
     return h2_conn_call(&session->conn, backend, backend->text);
 }
 
-struct upstream *pool_h2_take(struct backend *backend)
+struct upstream *pool_h2_take(struct backend *backend, struct slice preamble)
 {
     struct pool_h2_conn *session;
-    while ((session = pool_h2_find(backend))) {
+    while ((session = pool_h2_find(backend, preamble))) {
         if (backend_still_at(backend, &session->place))
             return pool_h2_take_from(session);
         h2_conn_leave(&session->conn);

@@ -31,24 +31,24 @@ struct backend {
     struct slice text; /* owned */
     struct slice host; /* owned; empty: a unix socket */
     enum config_protocol protocol;
-    struct list idle;           /* pool_h1: the most recently used first */
-    struct list sessions;       /* pool_h2: struct pool_h2_conn */
+    struct list idle;              /* pool_h1: the most recently used first */
+    struct list sessions;          /* pool_h2: struct pool_h2_conn */
     struct pool_dial *shared_dial; /* pool_h2: one at a time, for all who wait */
-    size_t num_idle;            /* connections of HTTP/1.1 */
-    size_t num_busy;            /* requests */
-    size_t num_open;            /* connections that are idle, lent or dialled: what MAX_CONNS counts */
-    size_t num_conns;           /* until their last event */
-    size_t num_queued;          /* waits whose group begins with it */
-    bool refused;               /* the last attempt failed */
-    bool not_http2;             /* and was told so in the log */
+    size_t num_idle;               /* connections of HTTP/1.1 */
+    size_t num_busy;               /* requests */
+    size_t num_open;               /* connections that are idle, lent or dialled: what MAX_CONNS counts */
+    size_t num_conns;              /* until their last event */
+    size_t num_queued;             /* waits whose group begins with it */
+    bool refused;                  /* the last attempt failed */
+    bool not_http2;                /* and was told so in the log */
     struct pool_reach reach;
     enum backend_state state;
-    bool down;                  /* failed probes say so */
-    unsigned num_failures;      /* in a row, of requests */
+    bool down;             /* failed probes say so */
+    unsigned num_failures; /* in a row, of requests */
     uint64_t ejected_until_ms;
     uint64_t back_off_ms;
-    bool asked;                 /* chosen since it was ejected */
-    uint64_t asked_turn;        /* pool->turn when it was last chosen, or ejected */
+    bool asked;          /* chosen since it was ejected */
+    uint64_t asked_turn; /* pool->turn when it was last chosen, or ejected */
 };
 
 struct pool {
@@ -121,12 +121,12 @@ void pool_h1_close_idle(struct backend *backend);
 
 /* ---- pool_h2.c ---- */
 
-/* A stream on an open connection that has room, or NULL. */
-struct upstream *pool_h2_take(struct backend *backend);
+/* A stream on an open connection that has room and has announced itself in just these bytes, or NULL. */
+struct upstream *pool_h2_take(struct backend *backend, struct slice preamble);
 struct upstream *pool_h2_take_from(struct pool_h2_conn *session);
 bool pool_h2_has_room(const struct backend *backend);
 /* A new connection over a connected socket, which it takes over; `dial` is told how it went. False: none to be had.
- * `preamble`: as in pool_wait; not empty: it takes one request and nobody else's. */
+ * `preamble`: as in pool_wait. */
 bool pool_h2_adopt(struct backend *backend, struct pool_dial *dial, int fd, const struct address *address,
                    const struct config *config, struct slice preamble);
 void pool_h2_adopt_stream(struct backend *backend, struct pool_dial *dial, struct stream *stream,

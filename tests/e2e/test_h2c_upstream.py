@@ -7,6 +7,7 @@ import pytest
 
 from support.client import Cut
 from support.h2_backend import H2Backend, echo
+from support.nginx import Nginx
 from support.ports import free_port
 
 h2 = pytest.importorskip("h2")
@@ -26,6 +27,14 @@ def h2_backends():
     errors = [error for backend in made for error in backend.errors]
     if errors:
         raise errors[0]
+
+
+@pytest.fixture(scope="module")
+def h2c_nginx(tmp_path_factory, need):
+    need("nginx")
+    server = Nginx(tmp_path_factory.mktemp("nginx"), h2c=True)
+    yield server
+    server.close()
 
 
 def in_parallel(count, work):
@@ -120,6 +129,28 @@ def test_a_websocket_upgrade_is_stripped(launch, h2_backends):
     assert "upgrade" not in backend.seen[0].fields
 
 
+def test_a_websocket_goes_by_extended_connect(launch, h2_backends):
+    def answer(stream):
+        stream.head(200)
+        while piece := stream.read():
+            stream.data(piece.upper())
+        stream.end()
+
+    backend = h2_backends(answer, settings={h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL: 1})
+    portico = launch(backend)
+    with portico.tls("a.test") as client:
+        client.send("GET /ws HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n")
+        client.send("Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        response = client.read_response()
+        assert (response.status, response.get("Sec-WebSocket-Accept")) == (101, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+        for text in (b"one", b"two"):
+            client.send(text)
+            assert client.read_some() == text.upper()
+    fields = backend.seen[0].fields
+    assert (fields[":method"], fields[":protocol"], fields[":path"]) == ("CONNECT", "websocket", "/ws")
+    assert fields["sec-websocket-version"] == "13" and "sec-websocket-key" not in fields
+
+
 # --- one connection for many ---
 
 
@@ -181,6 +212,17 @@ def test_an_idle_connection_is_closed_with_goaway(launch, h2_backends):
     assert portico.get("a.test").status == 200
     assert backend.connections[0].ended.wait(5)
     assert backend.connections[0].goaway == 0
+
+
+def test_nginx(launch, h2c_nginx):
+    portico = launch(h2c_nginx, WORKERS=1)
+    (h2c_nginx.www / "big").write_bytes(bytes(range(256)) * 8192)
+    with portico.tls("a.test") as client:
+        assert client.get("a.test", "/hello").body == b"hello from nginx\n"
+        assert client.get("a.test", "/big").body == bytes(range(256)) * 8192
+        assert client.get("a.test", "/none").status == 404
+    assert [r.status for r in in_parallel(20, lambda i: portico.get("a.test", "/hello"))] == [200] * 20
+    assert portico.metrics()["portico_upstream_connects_total"] == 1
 
 
 # --- faults ---

@@ -190,10 +190,8 @@ static void world_end(struct world *world)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static const size_t cuts[] = {0, 1, 7, 100};
-    struct world world = {.conn = {.opened = world_opened,
-                                   .released = world_released,
-                                   .done = world_done,
-                                   .closed = world_closed}};
+    struct world world = {
+        .conn = {.opened = world_opened, .released = world_released, .done = world_done, .closed = world_closed}};
     if (len < 2 || len > 1 << 16)
         return 0;
     uv_loop_init(&world.uv);

@@ -67,6 +67,7 @@ struct world {
     struct run run;
     uint32_t max_streams; /* of the servers; 0: unsaid */
     uint32_t window;      /* of the servers' streams; 0: the default */
+    bool tunnels;         /* servers take extended CONNECT */
     bool mute;            /* servers say nothing at all */
     const char *instead;  /* what servers say in place of HTTP/2 */
     struct server servers[MAX_SERVERS];
@@ -86,6 +87,7 @@ struct call {
     struct upstream *upstream;
     const char *body, *trailers;
     bool keep_open; /* end is not said */
+    bool tunnel;
     bool stop_at_first;
     unsigned status, num_interim, num_ended, num_drained;
     struct buf got, got_trailers;
@@ -115,10 +117,14 @@ static void server_say(struct server *server, struct slice bytes)
 static void raw_frame(struct server *server, unsigned type, unsigned flags, int32_t id, struct slice payload)
 {
     struct buf frame = {0};
-    const unsigned char head[9] = {(unsigned char)(payload.len >> 16), (unsigned char)(payload.len >> 8),
-                                   (unsigned char)payload.len,         (unsigned char)type,
-                                   (unsigned char)flags,               (unsigned char)(id >> 24),
-                                   (unsigned char)(id >> 16),          (unsigned char)(id >> 8),
+    const unsigned char head[9] = {(unsigned char)(payload.len >> 16),
+                                   (unsigned char)(payload.len >> 8),
+                                   (unsigned char)payload.len,
+                                   (unsigned char)type,
+                                   (unsigned char)flags,
+                                   (unsigned char)(id >> 24),
+                                   (unsigned char)(id >> 16),
+                                   (unsigned char)(id >> 8),
                                    (unsigned char)id};
     buf_append(&frame, head, sizeof head);
     buf_append_slice(&frame, payload);
@@ -221,7 +227,10 @@ static ssize_t served_read(nghttp2_session *session, int32_t id, uint8_t *out, s
     return (ssize_t)some;
 }
 
-#define NV(n, v) {(uint8_t *)(n), (uint8_t *)(v), sizeof(n) - 1, sizeof(v) - 1, 0}
+#define NV(n, v)                                                        \
+    {                                                                   \
+        (uint8_t *)(n), (uint8_t *)(v), sizeof(n) - 1, sizeof(v) - 1, 0 \
+    }
 
 static void served_answer(struct served *served, int32_t id, bool whole)
 {
@@ -375,7 +384,7 @@ static void server_written(struct sim_stream *stream)
 static void server_open(struct server *server)
 {
     nghttp2_session_callbacks *callbacks;
-    nghttp2_settings_entry settings[2];
+    nghttp2_settings_entry settings[3];
     size_t num = 0;
     if (nghttp2_session_callbacks_new(&callbacks) != 0)
         abort();
@@ -390,6 +399,8 @@ static void server_open(struct server *server)
         settings[num++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, server->world->max_streams};
     if (server->world->window)
         settings[num++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, server->world->window};
+    if (server->world->tunnels)
+        settings[num++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1};
     nghttp2_submit_settings(server->session, 0, settings, num);
 }
 
@@ -413,9 +424,13 @@ static struct stream *world_connect(void *ctx)
 
 static const struct config *load_config(const char *more)
 {
-    const char *environment[] = {"PORTICO_DOMAINS=a.test",     "PORTICO_UPSTREAM=h2c://127.0.0.1:1",
-                                 "PORTICO_UPSTREAM_WAIT=0s",   "PORTICO_UPSTREAM_CONNECT_TIMEOUT=10m",
-                                 "PORTICO_UPSTREAM_IDLE_TIMEOUT=10m", more, NULL};
+    const char *environment[] = {"PORTICO_DOMAINS=a.test",
+                                 "PORTICO_UPSTREAM=h2c://127.0.0.1:1",
+                                 "PORTICO_UPSTREAM_WAIT=0s",
+                                 "PORTICO_UPSTREAM_CONNECT_TIMEOUT=10m",
+                                 "PORTICO_UPSTREAM_IDLE_TIMEOUT=10m",
+                                 more,
+                                 NULL};
     struct config *config = NULL;
     struct config_mistakes mistakes = {0};
     CHECK(config_load(environment, &config, &mistakes));
@@ -483,7 +498,12 @@ static void call_head(struct http_user *user, struct head *head)
 {
     struct call *call = call_of(user);
     CHECK_INT(head->version, 20);
-    if (head->status < 200)
+    call->tunnel = head->status == 101;
+    if (call->tunnel) {
+        CHECK_SLICE(head_get(head, FIELD_SEC_WEBSOCKET_ACCEPT), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        CHECK_INT(head->upgrade, UPGRADE_WEBSOCKET);
+    }
+    if (head->status < 200 && !call->tunnel)
         call->num_interim++;
     else
         call->status = head->status;
@@ -501,6 +521,9 @@ static void call_body(struct http_user *user, struct slice bytes)
 static void call_end(struct http_user *user, const struct fields *trailers)
 {
     struct call *call = call_of(user);
+    call->num_ended++;
+    if (call->tunnel)
+        return;
     FIELDS_EACH(trailers, field)
     {
         buf_append_slice(&call->got_trailers, field->name);
@@ -509,7 +532,6 @@ static void call_end(struct http_user *user, const struct fields *trailers)
         buf_append_str(&call->got_trailers, "\n");
     }
     CHECK(!call->failed && call->status);
-    call->num_ended++;
     call->upstream = NULL;
 }
 
@@ -548,8 +570,8 @@ static void call_begin(struct call *call, struct upstream *upstream)
     upstream->ops->begin(upstream, &call->user, &call->arena, &request);
     if (call->body) {
         struct slice body = slice_str(call->body);
-        bool room = upstream->ops->body(upstream, slice_first(body, 1)) &&
-                    upstream->ops->body(upstream, slice_skip(body, 1));
+        bool room =
+            upstream->ops->body(upstream, slice_first(body, 1)) && upstream->ops->body(upstream, slice_skip(body, 1));
         CHECK(room);
     }
     if (call->trailers) {
@@ -592,8 +614,7 @@ static void call_init(struct call *call, struct world *world, const char *method
 static void call_start(struct call *call)
 {
     struct world *world = call->world;
-    struct upstream *upstream =
-        pool_acquire(&call->wait, world->config, world->config->default_site.group, false);
+    struct upstream *upstream = pool_acquire(&call->wait, world->config, world->config->default_site.group, false);
     if (upstream)
         call_begin(call, upstream);
 }
@@ -643,8 +664,9 @@ static void raw_upper_case(struct server *server, int32_t id)
 
 static void raw_control_byte(struct server *server, int32_t id)
 {
-    RAW_HEADERS(server, id, true, ":status", "200", "x-a", "a\x01"
-                                                          "b");
+    RAW_HEADERS(server, id, true, ":status", "200", "x-a",
+                "a\x01"
+                "b");
 }
 
 static void raw_newline(struct server *server, int32_t id)
@@ -815,7 +837,11 @@ static const struct scenario scenarios[] = {
     {.name = "B5: a newline", .raw = raw_newline, .failure = ERR_INPUT},
     {.name = "B5: content-length twice", .raw = raw_length_twice, .failure = ERR_INPUT},
     {.name = "B5: content-length that is none", .raw = raw_length_bad, .failure = ERR_INPUT},
-    {.name = "B5: 17 interim answers", .raw = raw_17_interims, .failure = ERR_LIMIT, .num_interim = 16, .what = "interim"},
+    {.name = "B5: 17 interim answers",
+     .raw = raw_17_interims,
+     .failure = ERR_LIMIT,
+     .num_interim = 16,
+     .what = "interim"},
     {.name = "B5: an interim answer that ends", .raw = raw_interim_end, .failure = ERR_INPUT},
     {.name = "B5: a huge head", .raw = raw_huge_head, .failure = ERR_LIMIT, .what = "head too large"},
     {.name = "B5: 201 fields", .raw = raw_201_fields, .failure = ERR_LIMIT, .what = "too many fields"},
@@ -838,7 +864,11 @@ static const struct scenario scenarios[] = {
      .what = "refused",
      .breaks = true},
     {.name = "wants HTTP/1.1", .raw = raw_http11, .failure = ERR_STATE, .progress = HTTP_ANSWERING, .what = "HTTP/1.1"},
-    {.name = "B5: a frame of a wrong size", .raw = raw_bad_frame, .failure = ERR_INPUT, .progress = HTTP_UNANSWERED, .breaks = true},
+    {.name = "B5: a frame of a wrong size",
+     .raw = raw_bad_frame,
+     .failure = ERR_INPUT,
+     .progress = HTTP_UNANSWERED,
+     .breaks = true},
     {.name = "B5: a push", .raw = raw_push, .failure = ERR_INPUT, .progress = HTTP_UNANSWERED, .breaks = true},
 };
 
@@ -860,7 +890,7 @@ static void check_whole(const struct scenario *scenario, const struct call *call
     if (scenario->failure) {
         CHECK_INT(call->err.kind, scenario->failure);
         CHECK(!scenario->what || strstr(call->err.what, scenario->what));
-        CHECK_INT(call->progress, scenario->progress ? scenario->progress
+        CHECK_INT(call->progress, scenario->progress                                    ? scenario->progress
                                   : scenario->what && strstr(scenario->what, "refused") ? HTTP_UNSENT
                                                                                         : HTTP_ANSWERING);
         return;
@@ -1271,6 +1301,81 @@ static void a_wait_for_a_connection_may_be_given_up(void)
     }
 }
 
+static void raw_tunnel(struct server *server, int32_t id)
+{
+    RAW_HEADERS(server, id, false, ":status", "200");
+    raw_data(server, id, false, "from the server");
+}
+
+/* RFC 8441: the user sees what HTTP/1.1 would have told it, and raw bytes both ways. */
+static void a_websocket_goes_by_extended_connect_where_the_server_allows_it(void)
+{
+    static const struct scenario scenario = {.raw = raw_tunnel};
+    for (int server_first = 0; server_first < 2; server_first++) {
+        struct world world;
+        struct call call;
+        world_start(&world, config);
+        world.tunnels = true;
+        world.scenario = &scenario;
+        call_init(&call, &world, "GET", "/ws");
+        call.head.upgrade = UPGRADE_WEBSOCKET;
+        fields_add(&call.fields, &call.arena, SLICE_LIT("Sec-WebSocket-Key"), SLICE_LIT("dGhlIHNhbXBsZSBub25jZQ=="));
+        call_start(&call);
+        world_settle(&world);
+        CHECK_INT(call.status, 101);
+        CHECK_SLICE(buf_slice(&call.got), "from the server");
+        CHECK(slice_starts(buf_slice(&world.upstream_fields),
+                           SLICE_LIT(":method: CONNECT\n:protocol: websocket\n:scheme: http\n:authority: a.test\n"
+                                     ":path: /ws\nx-mixed-case: Value\n")));
+        CHECK(!memmem(world.upstream_fields.ptr, world.upstream_fields.len, "sec-websocket-key", 17));
+        CHECK(call.upstream->ops->body(call.upstream, SLICE_LIT("from the client")));
+        if (server_first)
+            raw_data(&world.servers[0], 1, true, "");
+        world_settle(&world);
+        struct served *served = nghttp2_session_get_stream_user_data(world.servers[0].session, 1);
+        CHECK_SLICE(buf_slice(&served->body), "from the client");
+        CHECK_INT(call.num_ended, server_first);
+        call.upstream->ops->end(call.upstream, NULL);
+        world_settle(&world);
+        if (!server_first)
+            raw_data(&world.servers[0], 1, true, "");
+        world_settle(&world);
+        CHECK_INT(call.num_ended, 1);
+        CHECK(!call.failed);
+        call.upstream->ops->close(call.upstream);
+        call.upstream = NULL;
+        world_settle(&world);
+        CHECK_INT(world.servers[0].num_resets, 0);
+        CHECK_INT(world.servers[0].stream.end, SIM_OPEN);
+        call_leave(&call);
+        world_end(&world);
+    }
+}
+
+static void raw_declined(struct server *server, int32_t id)
+{
+    RAW_HEADERS(server, id, true, ":status", "403");
+}
+
+static void a_websocket_that_the_server_declines(void)
+{
+    static const struct scenario scenario = {.raw = raw_declined};
+    struct world world;
+    struct call call;
+    world_start(&world, config);
+    world.tunnels = true;
+    world.scenario = &scenario;
+    call_init(&call, &world, "GET", "/ws");
+    call.head.upgrade = UPGRADE_WEBSOCKET;
+    call_start(&call);
+    world_settle(&world);
+    CHECK_INT(call.status, 403);
+    CHECK_INT(call.num_ended, 1);
+    CHECK_INT(world.servers[0].last_reset_code, NGHTTP2_CANCEL);
+    call_leave(&call);
+    world_end(&world);
+}
+
 int main(int argc, char **argv)
 {
     config = load_config(NULL);
@@ -1290,6 +1395,8 @@ int main(int argc, char **argv)
     RUN(an_idle_connection_is_closed_in_order);
     RUN(a_server_that_speaks_another_protocol_is_told_of);
     RUN(a_wait_for_a_connection_may_be_given_up);
+    RUN(a_websocket_goes_by_extended_connect_where_the_server_allows_it);
+    RUN(a_websocket_that_the_server_declines);
     config_unref(config);
     return checks_done();
 }

@@ -37,14 +37,14 @@ http {{
 class Nginx:
     """Started at once; `www` is its document root."""
 
-    def __init__(self, directory, path=None, proxy_protocol=False):
+    def __init__(self, directory, path=None, proxy_protocol=False, h2c=False):
         directory.mkdir(parents=True, exist_ok=True)
         self.www = directory / "www"
         self.www.mkdir()
         self.port = None if path else free_port()
-        self.url = f"unix:{path}" if path else f"http://127.0.0.1:{self.port}"
+        self.url = f"unix:{path}" if path else f"{'h2c' if h2c else 'http'}://127.0.0.1:{self.port}"
         config = directory / "nginx.conf"
-        listen = f"unix:{path}" if path else f"127.0.0.1:{self.port}"
+        listen = (f"unix:{path}" if path else f"127.0.0.1:{self.port}") + (" http2" if h2c else "")
         more = ""
         if proxy_protocol:
             listen += " proxy_protocol"
