@@ -106,7 +106,7 @@ static void conn_established(struct tls_stream *tls)
         conn->client.server_name = slice_make(conn->server_name, name.len);
     }
     conn->fronted = true;
-    if (slice_eq(tls_server_alpn(tls), SLICE_LIT("h2")))
+    if (slice_eq(conn->client.alpn, SLICE_LIT("h2")))
         conn->h2 = h2_front_new(&tls->base, conn->env->exchange, &conn->client, conn_h2_closed, conn);
     else
         h1_front_open(&conn->h1, &tls->base, conn->env->exchange, &conn->client);
