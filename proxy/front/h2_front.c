@@ -1,6 +1,5 @@
-#include "front/h2_internal.h"
+#include "front/h2_answer.h"
 #include "front/h2_session.h"
-#include "front/h2_stream.h"
 
 static const struct sink_ops h2_front_sink_ops;
 
@@ -85,8 +84,6 @@ void h2_front_pull(struct h2_front *front)
     counters_add(front->env->counters, COUNTER_BYTES_TO_CLIENTS, out.total_bytes);
     if (len < 0 && front->failure == NGHTTP2_NO_ERROR)
         front->failure = NGHTTP2_INTERNAL_ERROR;
-    if (front->failure != NGHTTP2_NO_ERROR || !list_empty(&front->unsettled))
-        deferred_start(front->env->loop, &front->turn);
 }
 
 static bool front_is_done(const struct h2_front *front)
@@ -101,7 +98,7 @@ static void front_turn(struct deferred *deferred)
     h2_front_pull(front);
     if (!front->full)
         LIST_EACH(&front->unsettled, node)
-    h2_stream_settle(container_of(node, struct h2_stream, settle_node));
+    h2_answer_settle(container_of(node, struct h2_stream, settle_node));
     if (front->failure != NGHTTP2_NO_ERROR)
         front_fail(front, front->failure);
     else if (front_is_done(front))

@@ -1,6 +1,6 @@
 #include "front/h2_session.h"
 
-#include "front/h2_stream.h"
+#include "front/h2_answer.h"
 
 #include <stdlib.h>
 
@@ -150,7 +150,7 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
     struct h2_front *front = user;
     (void)session, (void)frame; /* never padded */
     h2_out_copy(front->out, slice_bytes(head, 9));
-    h2_stream_send(source->ptr, len);
+    h2_answer_send(source->ptr, len);
     return 0;
 }
 
@@ -167,6 +167,18 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *u
     h2_budget_earn(&front->budget, H2_EXPENSE_CONTROL); /* clients measure the path of what they get by PING */
     if (stream && frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
         h2_stream_answer_sent(stream);
+    return 0;
+}
+
+/* An answer that nghttp2 cannot write must not leave its stream open. */
+static int on_not_sent(nghttp2_session *session, const nghttp2_frame *frame, int err, void *user)
+{
+    struct h2_stream *stream = session_stream(session, frame->hd.stream_id);
+    (void)err, (void)user;
+    if (stream && frame->hd.type == NGHTTP2_HEADERS) {
+        stream->blameless = true;
+        h2_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
+    }
     return 0;
 }
 
@@ -196,6 +208,13 @@ static void *session_realloc(void *ptr, size_t size, void *user)
     return mem_realloc(ptr, size);
 }
 
+/* Frames of unknown types are let go (RFC 9113 §5.5); they are asked for so that they are counted. */
+static int on_unpack(nghttp2_session *session, void **payload, const nghttp2_frame_hd *hd, void *user)
+{
+    (void)session, (void)payload, (void)hd, (void)user;
+    return NGHTTP2_ERR_CANCEL;
+}
+
 static nghttp2_session_callbacks *session_callbacks(void)
 {
     nghttp2_session_callbacks *callbacks;
@@ -208,8 +227,10 @@ static nghttp2_session_callbacks *session_callbacks(void)
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
+    nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, on_unpack);
     nghttp2_session_callbacks_set_send_data_callback(callbacks, on_send_data);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_sent);
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, on_not_sent);
     return callbacks;
 }
 
@@ -218,7 +239,10 @@ static nghttp2_option *session_options(void)
     nghttp2_option *option;
     if (nghttp2_option_new(&option) != 0)
         abort(); /* out of memory */
+    for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
+        nghttp2_option_set_user_recv_extension_type(option, (uint8_t)type);
     nghttp2_option_set_no_auto_window_update(option, 1);
+    nghttp2_option_set_max_send_header_block_length(option, 2 * LIMIT_RESPONSE_HEAD_BYTES); /* a bound by nghttp2's sums */
     nghttp2_option_set_max_outbound_ack(option, LIMIT_H2_ACKS);
     nghttp2_option_set_max_continuations(option, LIMIT_H2_CONTINUATIONS);
     return option;
