@@ -85,8 +85,6 @@ void h2_front_pull(struct h2_front *front)
     counters_add(front->env->counters, COUNTER_BYTES_TO_CLIENTS, out.total_bytes);
     if (len < 0 && front->failure == NGHTTP2_NO_ERROR)
         front->failure = NGHTTP2_INTERNAL_ERROR;
-    if (front->failure != NGHTTP2_NO_ERROR || !list_empty(&front->unsettled))
-        deferred_start(front->env->loop, &front->turn);
 }
 
 static bool front_is_done(const struct h2_front *front)

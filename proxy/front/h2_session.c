@@ -196,6 +196,13 @@ static void *session_realloc(void *ptr, size_t size, void *user)
     return mem_realloc(ptr, size);
 }
 
+/* Frames of unknown types are let go (RFC 9113 §5.5); they are asked for so that they are counted. */
+static int on_unpack(nghttp2_session *session, void **payload, const nghttp2_frame_hd *hd, void *user)
+{
+    (void)session, (void)payload, (void)hd, (void)user;
+    return NGHTTP2_ERR_CANCEL;
+}
+
 static nghttp2_session_callbacks *session_callbacks(void)
 {
     nghttp2_session_callbacks *callbacks;
@@ -208,6 +215,7 @@ static nghttp2_session_callbacks *session_callbacks(void)
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
+    nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, on_unpack);
     nghttp2_session_callbacks_set_send_data_callback(callbacks, on_send_data);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_sent);
     return callbacks;
@@ -218,6 +226,8 @@ static nghttp2_option *session_options(void)
     nghttp2_option *option;
     if (nghttp2_option_new(&option) != 0)
         abort(); /* out of memory */
+    for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
+        nghttp2_option_set_user_recv_extension_type(option, (uint8_t)type);
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_max_outbound_ack(option, LIMIT_H2_ACKS);
     nghttp2_option_set_max_continuations(option, LIMIT_H2_CONTINUATIONS);

@@ -440,6 +440,7 @@ static bool h2s_body(struct front *base, struct slice bytes)
     if (bytes.len >= DIRECT_BYTES && h2s_queued(stream) == 0 && !front->in_session && !front->full) {
         stream->direct = bytes;
         h2_front_pull(front);
+        h2_front_wake(front); /* other streams may have moved too */
         bytes = stream->direct;
         stream->direct = SLICE_NONE;
         if (stream->out == H2A_RESET)
