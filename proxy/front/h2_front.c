@@ -1,6 +1,5 @@
-#include "front/h2_internal.h"
+#include "front/h2_answer.h"
 #include "front/h2_session.h"
-#include "front/h2_stream.h"
 
 static const struct sink_ops h2_front_sink_ops;
 
@@ -99,7 +98,7 @@ static void front_turn(struct deferred *deferred)
     h2_front_pull(front);
     if (!front->full)
         LIST_EACH(&front->unsettled, node)
-    h2_stream_settle(container_of(node, struct h2_stream, settle_node));
+    h2_answer_settle(container_of(node, struct h2_stream, settle_node));
     if (front->failure != NGHTTP2_NO_ERROR)
         front_fail(front, front->failure);
     else if (front_is_done(front))

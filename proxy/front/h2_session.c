@@ -1,6 +1,6 @@
 #include "front/h2_session.h"
 
-#include "front/h2_stream.h"
+#include "front/h2_answer.h"
 
 #include <stdlib.h>
 
@@ -150,7 +150,7 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
     struct h2_front *front = user;
     (void)session, (void)frame; /* never padded */
     h2_out_copy(front->out, slice_bytes(head, 9));
-    h2_stream_send(source->ptr, len);
+    h2_answer_send(source->ptr, len);
     return 0;
 }
 

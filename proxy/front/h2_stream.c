@@ -1,8 +1,6 @@
 #include "front/h2_stream.h"
 
-enum {
-    DIRECT_BYTES = 4096 /* less is copied and waits for the end of the turn, where it shares a write with its head */
-};
+#include "front/h2_answer.h"
 
 static const struct front_ops h2_stream_ops;
 
@@ -18,7 +16,7 @@ static struct ticker *h2s_ticker(struct h2_stream *stream)
 
 /* ---- the end ---- */
 
-static void h2s_reset(struct h2_stream *stream, uint32_t code)
+void h2_stream_reset(struct h2_stream *stream, uint32_t code)
 {
     if (stream->out == H2A_RESET)
         return;
@@ -56,7 +54,7 @@ void h2_stream_free(struct h2_stream *stream)
 
 /* ---- the request's body: credit, rate, order ---- */
 
-static void h2s_arm_rate(struct h2_stream *stream)
+void h2_stream_arm_rate(struct h2_stream *stream)
 {
     body_rate_begin(&stream->rate);
     if (stream->in == H2R_BODY && !stream->tunnel && !stream->ended && !stream->stopped)
@@ -85,11 +83,11 @@ static void h2s_expired(struct tick *tick)
 {
     struct h2_stream *stream = container_of(tick, struct h2_stream, deadline);
     if (stream->in == H2R_DISCARD)
-        h2s_reset(stream, NGHTTP2_NO_ERROR);
+        h2_stream_reset(stream, NGHTTP2_NO_ERROR);
     else if (body_rate_is_slow(&stream->rate, stream->exchange) && !h2s_is_starved(stream))
         h2s_refuse(stream, 408, "the request's body is too slow");
     else
-        h2s_arm_rate(stream);
+        h2_stream_arm_rate(stream);
 }
 
 /* A window that the exchange took without a stop was too small for the path: twice as much may be under way. */
@@ -170,7 +168,7 @@ static void h2s_discard(struct h2_stream *stream, size_t len)
     nghttp2_session_consume_connection(stream->front->session, len);
     stream->discarded_bytes += (uint32_t)len;
     if (stream->discarded_bytes >= LIMIT_LOCAL_BODY_BYTES && stream->answer_sent)
-        h2s_reset(stream, NGHTTP2_NO_ERROR);
+        h2_stream_reset(stream, NGHTTP2_NO_ERROR);
 }
 
 void h2_stream_data(struct h2_stream *stream, struct slice bytes, bool last)
@@ -201,11 +199,6 @@ void h2_stream_data_end(struct h2_stream *stream)
 
 /* ---- the request's head ---- */
 
-static void h2s_stalled(struct tick *tick)
-{
-    h2s_reset(container_of(tick, struct h2_stream, stall), NGHTTP2_CANCEL);
-}
-
 struct h2_stream *h2_stream_new(struct h2_front *front, int32_t id)
 {
     struct h2_stream *stream = MEM_NEW(struct h2_stream);
@@ -220,7 +213,7 @@ struct h2_stream *h2_stream_new(struct h2_front *front, int32_t id)
     list_init(&stream->settle_node);
     deferred_init(&stream->deliver, h2s_deliver);
     tick_init(&stream->deadline, h2s_expired);
-    tick_init(&stream->stall, h2s_stalled);
+    tick_init(&stream->stall, h2_answer_stalled);
     return stream;
 }
 
@@ -259,7 +252,7 @@ void h2_stream_head(struct h2_stream *stream, bool ended)
     if (ended)
         h2s_end(stream);
     else
-        h2s_arm_rate(stream);
+        h2_stream_arm_rate(stream);
 }
 
 void h2_stream_trailers(struct h2_stream *stream)
@@ -276,234 +269,24 @@ static void h2s_read_stop(struct front *base)
     struct h2_stream *stream = h2s_of(base);
     stream->stopped = true;
     stream->steady_bytes = 0;
-    h2s_arm_rate(stream);
+    h2_stream_arm_rate(stream);
 }
 
 static void h2s_read_start(struct front *base)
 {
     struct h2_stream *stream = h2s_of(base);
     stream->stopped = false;
-    h2s_arm_rate(stream);
+    h2_stream_arm_rate(stream);
     if (stream->held.len || (stream->ended && stream->in == H2R_BODY))
         deferred_start(stream->front->env->loop, &stream->deliver);
 }
 
-/* ---- the answer's head ---- */
-
-static ssize_t h2s_provide(nghttp2_session *session, int32_t id, uint8_t *buf, size_t max, uint32_t *flags,
-                           nghttp2_data_source *source, void *user)
-{
-    struct h2_stream *stream = source->ptr;
-    size_t have = stream->direct.len ? stream->direct.len : stream->queue.len - stream->queue_at;
-    (void)session, (void)buf, (void)user;
-    if (stream->front->out->full)
-        return NGHTTP2_ERR_PAUSE;
-    if (have == 0 && stream->out != H2A_ENDED) {
-        stream->deferred = true;
-        return NGHTTP2_ERR_DEFERRED;
-    }
-    size_t take = have < max ? have : max;
-    if (take)
-        *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    if (take == have && stream->out == H2A_ENDED) {
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-        if (stream->trailers.num) {
-            *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-            nghttp2_submit_trailer(session, id, stream->trailers.at, stream->trailers.num);
-        }
-    }
-    return (ssize_t)take;
-}
-
-static void h2s_submit_head(struct h2_stream *stream, bool body_follows)
-{
-    if (stream->out != H2A_HELD)
-        return;
-    struct h2_fields fields =
-        h2_response_head(exchange_arena(stream->exchange), stream->answer, &stream->answer_fields, stream->tunnel);
-    nghttp2_data_provider provider = {.source = {.ptr = stream}, .read_callback = h2s_provide};
-    stream->out = H2A_OPEN;
-    nghttp2_submit_response(stream->front->session, stream->id, fields.at, fields.num, body_follows ? &provider : NULL);
-    h2_front_wake(stream->front);
-}
-
-static void h2s_interim(struct front *base, const struct head *head, const struct fields *fields)
-{
-    struct h2_stream *stream = h2s_of(base);
-    if (stream->out != H2A_NONE)
-        return;
-    struct h2_fields out = h2_response_head(exchange_arena(stream->exchange), head, fields, false);
-    nghttp2_submit_headers(stream->front->session, NGHTTP2_FLAG_NONE, stream->id, NULL, out.at, out.num, NULL);
-    h2_front_wake(stream->front);
-    if (head->status == 100)
-        h2s_arm_rate(stream);
-}
-
-/* The backend must have understood the handshake (RFC 6455 §4.1): here the proxy is its client. */
-static bool h2s_is_granted(const struct h2_stream *stream, const struct fields *fields)
-{
-    char want[WEBSOCKET_ACCEPT_BYTES];
-    const struct field *accept = fields_find(fields, FIELD_SEC_WEBSOCKET_ACCEPT);
-    websocket_key_accept(slice_str(stream->websocket_key), want);
-    return accept && slice_eq(accept->value, slice_str(want));
-}
-
-static void h2s_start_tunnel(struct h2_stream *stream)
+void h2_stream_granted(struct h2_stream *stream)
 {
     stream->tunnel = true;
     stream->in = H2R_BODY;
-    h2s_submit_head(stream, true);
     if (stream->held.len || stream->ended)
         deferred_start(stream->front->env->loop, &stream->deliver);
-}
-
-/* 502 in place of a 101 that is none. */
-static void h2s_decline(struct h2_stream *stream)
-{
-    struct head head = {.status = 502};
-    stream->answer = &head;
-    stream->answer_fields = (struct fields){0};
-    h2s_submit_head(stream, false);
-    stream->out = H2A_ENDED;
-    exchange_refuse(stream->exchange, NULL, 502, "the answer to the websocket handshake is wrong");
-}
-
-static void h2s_respond(struct front *base, const struct front_response *response)
-{
-    struct h2_stream *stream = h2s_of(base);
-    if (stream->out != H2A_NONE)
-        return;
-    stream->out = H2A_HELD;
-    stream->answer = response->head;
-    stream->answer_fields = *response->fields;
-    if (!response->tunnel)
-        return;
-    if (h2s_is_granted(stream, response->fields))
-        h2s_start_tunnel(stream);
-    else
-        h2s_decline(stream);
-}
-
-/* ---- the answer's body ---- */
-
-static size_t h2s_queued(const struct h2_stream *stream)
-{
-    return stream->queue.len - stream->queue_at;
-}
-
-static void h2s_resume(struct h2_stream *stream)
-{
-    if (!stream->deferred)
-        return;
-    stream->deferred = false;
-    nghttp2_session_resume_data(stream->front->session, stream->id);
-}
-
-static void h2s_enqueue(struct h2_stream *stream, struct slice bytes)
-{
-    if (bytes.len == 0)
-        return;
-    if (stream->queue_at > stream->queue.len / 2) {
-        buf_consume(&stream->queue, stream->queue_at);
-        stream->queue_at = 0;
-    }
-    buf_append_slice(&stream->queue, bytes);
-    stream->front->queued_bytes += bytes.len;
-    if (!tick_armed(&stream->stall))
-        tick_start(h2s_ticker(stream), &stream->stall, LIMIT_WRITE_STALL_MS);
-    h2_front_wake(stream->front);
-}
-
-/* To be looked at when the frames at hand have been written. */
-static void h2s_unsettle(struct h2_stream *stream)
-{
-    list_remove(&stream->settle_node);
-    list_append(&stream->front->unsettled, &stream->settle_node);
-}
-
-/* Above the connection's limit a stream gets no more than what it can send at once; one whose queue is empty goes on
- * whatever the others do, or a client could stop all by not reading one. */
-static bool h2s_has_room(const struct h2_stream *stream, size_t mark)
-{
-    bool crowded = stream->front->queued_bytes > LIMIT_H2_QUEUE_BYTES;
-    return !stream->front->full && h2s_queued(stream) <= (crowded ? 0 : mark);
-}
-
-static bool h2s_body(struct front *base, struct slice bytes)
-{
-    struct h2_stream *stream = h2s_of(base);
-    struct h2_front *front = stream->front;
-    if (bytes.len == 0 || stream->out == H2A_RESET || stream->out == H2A_ENDED)
-        return true;
-    h2s_submit_head(stream, true);
-    h2s_resume(stream);
-    if (bytes.len >= DIRECT_BYTES && h2s_queued(stream) == 0 && !front->in_session && !front->full) {
-        stream->direct = bytes;
-        h2_front_pull(front);
-        h2_front_wake(front); /* other streams may have moved too */
-        bytes = stream->direct;
-        stream->direct = SLICE_NONE;
-        if (stream->out == H2A_RESET)
-            return true;
-    }
-    h2s_enqueue(stream, bytes);
-    stream->full = !h2s_has_room(stream, FLOW_HIGH_BYTES);
-    if (stream->full)
-        h2s_unsettle(stream);
-    return !stream->full;
-}
-
-void h2_stream_send(struct h2_stream *stream, size_t len)
-{
-    struct h2_front *front = stream->front;
-    if (stream->direct.len) {
-        h2_out_refer(front->out, slice_first(stream->direct, len));
-        stream->direct = slice_skip(stream->direct, len);
-        return;
-    }
-    h2_out_refer(front->out, slice_make(stream->queue.ptr + stream->queue_at, len));
-    stream->queue_at += len;
-    front->queued_bytes -= len;
-    if (h2s_queued(stream))
-        tick_start(h2s_ticker(stream), &stream->stall, LIMIT_WRITE_STALL_MS);
-    else
-        tick_stop(&stream->stall);
-    if (h2s_queued(stream) == 0)
-        h2s_unsettle(stream);
-}
-
-void h2_stream_settle(struct h2_stream *stream)
-{
-    bool drained = stream->full && h2s_has_room(stream, FLOW_LOW_BYTES);
-    if (h2s_queued(stream) == 0) { /* a stream that waits holds no buffer */
-        buf_cleanup(&stream->queue);
-        stream->queue_at = 0;
-    }
-    if (stream->full && !drained)
-        return;
-    stream->full = false;
-    list_remove(&stream->settle_node);
-    if (drained)
-        exchange_drained(stream->exchange);
-}
-
-static void h2s_flush(struct front *base)
-{
-    h2s_submit_head(h2s_of(base), true);
-}
-
-static void h2s_end_answer(struct front *base, const struct fields *trailers)
-{
-    struct h2_stream *stream = h2s_of(base);
-    unsigned dropped;
-    if (stream->out == H2A_RESET || stream->out == H2A_ENDED)
-        return;
-    stream->trailers = h2_response_trailers(exchange_arena(stream->exchange), trailers, &dropped);
-    counters_add(stream->front->env->counters, COUNTER_FIELDS_DROPPED, dropped);
-    h2s_submit_head(stream, stream->trailers.num > 0);
-    stream->out = H2A_ENDED;
-    h2s_resume(stream);
-    h2_front_wake(stream->front);
 }
 
 /* What the client still sends of its request is let go for a while, so that it can read the answer first. */
@@ -517,22 +300,13 @@ void h2_stream_answer_sent(struct h2_stream *stream)
     h2s_discard(stream, 0);
 }
 
-static void h2s_abort(struct front *base)
-{
-    struct h2_stream *stream = h2s_of(base);
-    if (stream->out == H2A_ENDED)
-        return;
-    stream->blameless = !stream->refused;
-    h2s_reset(stream, NGHTTP2_INTERNAL_ERROR);
-}
-
 static const struct front_ops h2_stream_ops = {
-    .interim = h2s_interim,
-    .respond = h2s_respond,
-    .body = h2s_body,
-    .end = h2s_end_answer,
-    .abort = h2s_abort,
-    .flush = h2s_flush,
+    .interim = h2_answer_interim,
+    .respond = h2_answer_respond,
+    .body = h2_answer_body,
+    .end = h2_answer_end,
+    .abort = h2_answer_abort,
+    .flush = h2_answer_flush,
     .read_stop = h2s_read_stop,
     .read_start = h2s_read_start,
 };

@@ -70,16 +70,19 @@ void h2_stream_data(struct h2_stream *stream, struct slice bytes, bool last);
 void h2_stream_data_end(struct h2_stream *stream);
 /* END_STREAM went out. */
 void h2_stream_answer_sent(struct h2_stream *stream);
-/* A DATA frame of so many queued or direct bytes: refers to them in front->out. */
-void h2_stream_send(struct h2_stream *stream, size_t len);
 /* nghttp2 has done with it, or the connection has: ends the exchange. */
 void h2_stream_free(struct h2_stream *stream);
 
-/* Outside of nghttp2: what this read brought has been given on; frames were written: frees an empty queue, lets the exchange
- * go on where there is room. */
+/* What this read brought has been given on. Not within nghttp2. */
 void h2_stream_flush(struct h2_stream *stream);
-void h2_stream_settle(struct h2_stream *stream);
 /* Its request is in the works. */
 bool h2_stream_is_busy(const struct h2_stream *stream);
+
+/* From its answer. */
+void h2_stream_reset(struct h2_stream *stream, uint32_t code);
+/* A new window for the rate of the request's body, where there is one to wait for. */
+void h2_stream_arm_rate(struct h2_stream *stream);
+/* The backend takes the tunnel: what the client sent meanwhile goes on. */
+void h2_stream_granted(struct h2_stream *stream);
 
 #endif
