@@ -170,6 +170,18 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *u
     return 0;
 }
 
+/* An answer that nghttp2 cannot write must not leave its stream open. */
+static int on_not_sent(nghttp2_session *session, const nghttp2_frame *frame, int err, void *user)
+{
+    struct h2_stream *stream = session_stream(session, frame->hd.stream_id);
+    (void)err, (void)user;
+    if (stream && frame->hd.type == NGHTTP2_HEADERS) {
+        stream->blameless = true;
+        h2_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
+    }
+    return 0;
+}
+
 /* ---- the session ---- */
 
 static void *session_malloc(size_t size, void *user)
@@ -218,6 +230,7 @@ static nghttp2_session_callbacks *session_callbacks(void)
     nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, on_unpack);
     nghttp2_session_callbacks_set_send_data_callback(callbacks, on_send_data);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_sent);
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, on_not_sent);
     return callbacks;
 }
 
@@ -229,6 +242,7 @@ static nghttp2_option *session_options(void)
     for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
         nghttp2_option_set_user_recv_extension_type(option, (uint8_t)type);
     nghttp2_option_set_no_auto_window_update(option, 1);
+    nghttp2_option_set_max_send_header_block_length(option, 2 * LIMIT_RESPONSE_HEAD_BYTES); /* a bound by nghttp2's sums */
     nghttp2_option_set_max_outbound_ack(option, LIMIT_H2_ACKS);
     nghttp2_option_set_max_continuations(option, LIMIT_H2_CONTINUATIONS);
     return option;

@@ -898,6 +898,27 @@ static void what_a_backend_does_wrong_is_502(void)
     h2_world_close(&w);
 }
 
+static void the_largest_head_of_an_answer_passes(void)
+{
+    enum { NUM = 60, BYTES = 1000 };
+    struct h2_world w;
+    struct buf answer = {0};
+    begin(&w);
+    int32_t id = ask(&w, GET);
+    buf_append_str(&answer, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n");
+    for (int i = 0; i < NUM; i++) {
+        buf_printf(&answer, "X-%d: ", i);
+        memset(buf_reserve(&answer, BYTES), 'v', BYTES);
+        answer.len += BYTES;
+        buf_append_str(&answer, "\r\n");
+    }
+    buf_append_str(&answer, "\r\n");
+    backend_says(&w, 0, buf_cstr(&answer));
+    CHECK(peer_at(&w, id)->ended && peer_at(&w, id)->head.len > NUM * BYTES);
+    buf_cleanup(&answer);
+    h2_world_close(&w);
+}
+
 static void a_client_that_leaves_aborts_all_it_asked_for(void)
 {
     struct h2_world w;
@@ -1090,6 +1111,7 @@ int main(void)
     RUN(an_answer_that_does_not_move_is_reset);
     RUN(an_answer_that_is_cut_is_reset_and_nobody_is_blamed);
     RUN(what_a_backend_does_wrong_is_502);
+    RUN(the_largest_head_of_an_answer_passes);
     RUN(a_client_that_leaves_aborts_all_it_asked_for);
     RUN(a_websocket_is_a_tunnel_with_two_ends);
     RUN(a_wrong_accept_is_502_and_no_tunnel);
