@@ -28,6 +28,7 @@ struct h2_front {
     enum h2_front_state state;
     uint32_t failure; /* of this read or pull, an nghttp2_error_code; NGHTTP2_NO_ERROR: none */
     uint32_t num_streams;
+    int32_t last_cut;    /* the highest stream that we reset before its client had ended it; 0: none */
     uint32_t window;     /* the largest stream's */
     size_t queued_bytes; /* in all streams' queues */
     uint64_t born_ms;

@@ -24,11 +24,32 @@ static int session_spend(struct h2_front *front, enum h2_expense expense)
     return session_fail(front, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
+/* Of a stream that was, or that was passed over. */
+static bool session_is_over(nghttp2_session *session, const nghttp2_frame_hd *hd)
+{
+    return hd->stream_id % 2 == 1 && hd->stream_id <= nghttp2_session_get_last_proc_stream_id(session) &&
+           !nghttp2_session_find_stream(session, hd->stream_id);
+}
+
+/* RFC 9113 §5.1: behind its own end a client sends no more; behind our reset it could not know yet. */
+static int session_check_state(struct h2_front *front, nghttp2_session *session, const nghttp2_frame_hd *hd)
+{
+    return hd->stream_id > front->last_cut && session_is_over(session, hd) ? session_fail(front, NGHTTP2_STREAM_CLOSED)
+                                                                           : 0;
+}
+
+/* nghttp2 throws it away and does not say when it has ended. */
+static bool session_ignores_block(const struct h2_front *front, nghttp2_session *session, const nghttp2_frame_hd *hd)
+{
+    return session_is_over(session, hd) ||
+           (front->state == H2F_LEAVING && hd->stream_id > nghttp2_session_get_last_proc_stream_id(session));
+}
+
 /* The block that a HEADERS frame begins must be whole in time, whatever frames it takes. */
-static void session_watch_block(struct h2_front *front, const nghttp2_frame_hd *hd)
+static void session_watch_block(struct h2_front *front, nghttp2_session *session, const nghttp2_frame_hd *hd)
 {
     int64_t ms = front->env->config->client.header_timeout_ms;
-    if (hd->type == NGHTTP2_HEADERS && ms > 0)
+    if (hd->type == NGHTTP2_HEADERS && ms > 0 && !session_ignores_block(front, session, hd))
         tick_start(&front->env->loop->ticker, &front->block, (uint64_t)ms);
     else if (hd->type != NGHTTP2_CONTINUATION)
         tick_stop(&front->block);
@@ -37,17 +58,18 @@ static void session_watch_block(struct h2_front *front, const nghttp2_frame_hd *
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
 {
     struct h2_front *front = user;
-    (void)session;
-    session_watch_block(front, hd);
+    session_watch_block(front, session, hd);
     switch (hd->type) {
     case NGHTTP2_RST_STREAM: return session_spend(front, H2_EXPENSE_RESET);
     case NGHTTP2_SETTINGS:
     case NGHTTP2_PING: return hd->flags & NGHTTP2_FLAG_ACK ? 0 : session_spend(front, H2_EXPENSE_CONTROL);
     case NGHTTP2_DATA:
         return hd->length == 0 && !(hd->flags & NGHTTP2_FLAG_END_STREAM) ? session_spend(front, H2_EXPENSE_IDLE) : 0;
-    case NGHTTP2_HEADERS:
+    case NGHTTP2_HEADERS: return session_check_state(front, session, hd);
     case NGHTTP2_CONTINUATION:
     case NGHTTP2_WINDOW_UPDATE: return 0;
+    case NGHTTP2_PRIORITY: /* RFC 9113 §6.3, which nghttp2 leaves out where priorities are turned off */
+        return hd->stream_id == 0 ? session_fail(front, NGHTTP2_PROTOCOL_ERROR) : session_spend(front, H2_EXPENSE_IDLE);
     default: return session_spend(front, H2_EXPENSE_IDLE);
     }
 }
@@ -70,8 +92,9 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     return 0;
 }
 
-static int session_malformed(nghttp2_session *session, int32_t id)
+static int session_malformed(struct h2_front *front, nghttp2_session *session, int32_t id)
 {
+    tick_stop(&front->block); /* the rest of it is thrown away */
     nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_PROTOCOL_ERROR);
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
@@ -85,7 +108,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         return 0;
     switch (h2_stream_field(stream, slice_bytes(name, name_len), slice_bytes(value, value_len))) {
     case H2_FIELD_TAKEN: return 0;
-    case H2_FIELD_MALFORMED: return session_malformed(session, frame->hd.stream_id);
+    case H2_FIELD_MALFORMED: return session_malformed(user, session, frame->hd.stream_id);
     case H2_FIELD_BOMB: return session_fail(user, NGHTTP2_ENHANCE_YOUR_CALM);
     }
     return 0;
@@ -95,8 +118,18 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
                              const uint8_t *value, size_t value_len, uint8_t flags, void *user)
 {
-    (void)name, (void)name_len, (void)value, (void)value_len, (void)flags, (void)user;
-    return session_malformed(session, frame->hd.stream_id);
+    (void)name, (void)name_len, (void)value, (void)value_len, (void)flags;
+    return session_malformed(user, session, frame->hd.stream_id);
+}
+
+/* A block that nghttp2 refuses by itself; on_frame is not called for it. */
+static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int lib_error_code, void *user)
+{
+    struct h2_front *front = user;
+    (void)session, (void)lib_error_code;
+    if (frame->hd.type == NGHTTP2_HEADERS)
+        tick_stop(&front->block);
+    return 0;
 }
 
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t len,
@@ -120,6 +153,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         h2_front_leave(front);
     if (frame->hd.type == NGHTTP2_HEADERS)
         tick_stop(&front->block);
+    if (frame->hd.type == NGHTTP2_DATA && frame->hd.length && frame->hd.length == frame->data.padlen && !ended)
+        return session_spend(front, H2_EXPENSE_IDLE); /* padding alone is as empty */
     if (!stream)
         return 0;
     if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
@@ -158,6 +193,9 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *u
 {
     struct h2_front *front = user;
     struct h2_stream *stream = session_stream(session, frame->hd.stream_id);
+    if (frame->hd.type == NGHTTP2_RST_STREAM && frame->hd.stream_id > front->last_cut &&
+        !nghttp2_session_get_stream_remote_close(session, frame->hd.stream_id))
+        front->last_cut = frame->hd.stream_id;
     if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
         !(stream && stream->blameless) &&
         !h2_budget_spend(&front->budget, H2_EXPENSE_RESET, net_loop_now_ms(front->env->loop)))
@@ -224,6 +262,7 @@ static nghttp2_session_callbacks *session_callbacks(void)
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);

@@ -76,14 +76,15 @@ def test_a_stream_that_crosses_the_first_goaway_is_served(launch, gate):
 
 
 def test_a_stream_after_the_second_goaway_is_not_begun(launch, gate):
-    portico = launch(gate.backend, DRAIN_TIMEOUT="20s")
+    portico = launch(gate.backend, DRAIN_TIMEOUT="20s", CLIENT_HEADER_TIMEOUT="1s")
     with open_h2(portico) as client:
         waiting = client.ask(path="/wait")
         gate.backend.wait_requests(1)
         portico.signal(signal.SIGTERM)
         wait_goaway(client, 2)
-        late = client.ask(path="/late")
         client.ping()
+        late = client.ask(path="/late")
+        client.read_for(2)  # no deadline of the late one's ends the connection
         gate.open.set()
         assert client.done(waiting).body == b"/wait"
         client.ended(NO_ERROR)
@@ -154,13 +155,16 @@ def test_a_client_that_goes_away_itself_is_finished_and_closed(launch, gate):
 
 
 def test_an_old_connection_is_ended_after_its_streams(launch, gate):
-    """MAX_CONN_AGE."""
+    """MAX_CONN_AGE: the next request is answered, and then the connection ends."""
     portico = launch(gate.backend, MAX_CONN_AGE="1s")
     with open_h2(portico) as client:
-        stream = client.ask(path="/wait")
+        waiting = client.ask(path="/wait")
+        client.read_for(1.2)  # the age itself is what is tested
+        assert not client.goaways
+        assert client.get("/next").status == 200
         wait_goaway(client, 2)
         gate.open.set()
-        assert client.done(stream).body == b"/wait"
+        assert client.done(waiting).body == b"/wait"
         client.ended(NO_ERROR)
     with open_h2(portico) as client:
         assert client.get("/").status == 200

@@ -110,6 +110,20 @@ def test_a_frame_in_drops_is_limited_in_all(launch, backends):
         keeps_sending(client, b"\0", 8)
 
 
+def test_a_section_that_was_refused_has_no_deadline_left(launch, backends):
+    """What nghttp2 throws away ends unseen: the next frame may be a long time coming."""
+
+    def answer(connection, request):
+        time.sleep(2.5)  # longer than a head may take
+        connection.reply(200, "late")
+
+    with open_h2(launch(backends(answer), CLIENT_HEADER_TIMEOUT="1s")) as client:
+        stream = client.ask(path="/")
+        refused = client.done(client.ask(request("/", fields=[("X-Upper", "1")])))
+        assert refused.reset is not None
+        assert client.done(stream).body == b"late"
+
+
 @pytest.mark.long
 def test_h6_a_window_of_zero_times_out(launch, backends):
     """Write without progress for 60 s, whatever PINGs come meanwhile; the backend is let go."""
