@@ -44,6 +44,7 @@ static const struct stats_row stats_rows[] = {
     {"portico_upstream_ejections_total", "", COUNTER_UPSTREAM_EJECTIONS},
     {"portico_upstream_returns_total", "", COUNTER_UPSTREAM_RETURNS},
     {"portico_upstream_queued_total", "", COUNTER_UPSTREAM_QUEUED},
+    {"portico_passwords_checked_total", "", COUNTER_PASSWORDS_CHECKED},
     {"portico_challenges_answered_total", "", COUNTER_CHALLENGES_ANSWERED},
     {"portico_certsets_applied_total", "", COUNTER_CERTSETS_APPLIED},
 };

@@ -246,7 +246,7 @@ struct worker *worker_new(const struct worker_options *options)
     worker->exchange = (struct exchange_env){.loop = worker->net,
                                              .pool = pool_new(&pool),
                                              .passwords =
-                                                 passwords_new(worker->net, options->password_pool, worker->port),
+                                                 passwords_new(worker->net, options->password_pool, worker->port, &worker->counters),
                                              .counters = &worker->counters,
                                              .log = options->log,
                                              .clock = &clock_system,

@@ -23,6 +23,7 @@ struct passwords {
     struct net_loop *loop;
     struct offload_pool *pool;
     struct offload_port *port;
+    struct counters *counters;
     struct keyed_hash keyed;
     struct list jobs;         /* those that are out */
     struct remembered *table; /* NUM_SETS * NUM_WAYS; NULL before the first success */
@@ -36,6 +37,7 @@ struct password_job {
     struct ip client;  /* who asked first */
     uint8_t digest[KEYED_HASH_BYTES];
     atomic_bool wanted; /* somebody waits; once false it stays so */
+    bool checked;       /* not skipped */
     bool known;         /* the name is a user's: otherwise the work is done for its time alone */
     bool right;
     char hash[HASH_BYTES + 1];
@@ -89,6 +91,7 @@ static void password_work(struct offload_job *offload)
     struct password_job *job = container_of(offload, struct password_job, offload);
     if (!atomic_load_explicit(&job->wanted, memory_order_relaxed))
         return;
+    job->checked = true;
     struct crypt_data *data = mem_calloc(1, sizeof *data); /* 32 KiB, too much for the stack of a small thread */
     const char *made = crypt_rn(job->password, job->hash, data, (int)sizeof *data);
     job->right = made && results_equal(made, job->hash) && job->known;
@@ -105,6 +108,8 @@ static void password_done(struct offload_job *offload)
 {
     struct password_job *job = container_of(offload, struct password_job, offload);
     struct list *node;
+    if (job->checked)
+        counters_add(job->passwords->counters, COUNTER_PASSWORDS_CHECKED, 1);
     if (job->right && !list_empty(&job->waits)) /* where nobody waits, the loop may be closing and its clock gone */
         passwords_put(job->passwords, job->digest);
     list_remove(&job->node); /* who asks from here on is a new question */
@@ -231,12 +236,14 @@ enum password_verdict passwords_check(struct passwords *passwords, const struct 
 
 /* ---- life ---- */
 
-struct passwords *passwords_new(struct net_loop *loop, struct offload_pool *pool, struct offload_port *port)
+struct passwords *passwords_new(struct net_loop *loop, struct offload_pool *pool, struct offload_port *port,
+                                struct counters *counters)
 {
     struct passwords *passwords = MEM_NEW(struct passwords);
     passwords->loop = loop;
     passwords->pool = pool;
     passwords->port = port;
+    passwords->counters = counters;
     keyed_hash_init(&passwords->keyed);
     list_init(&passwords->jobs);
     return passwords;

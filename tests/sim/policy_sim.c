@@ -26,7 +26,7 @@ static void door_open(struct door *door, const struct scenario *scenario, const 
     world_start(&door->world, scenario, run, door->config, door->set);
     door->pool = offload_pool_new("password", 1, 0, LIMIT_PASSWORDS_QUEUED);
     door->port = offload_port_new(&door->world.uv);
-    door->world.env.passwords = passwords_new(door->world.loop, door->pool, door->port);
+    door->world.env.passwords = passwords_new(door->world.loop, door->pool, door->port, &door->world.counters);
 }
 
 static void door_close(struct door *door)

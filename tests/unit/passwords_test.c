@@ -23,6 +23,7 @@ struct world {
     struct offload_pool *pool;
     struct offload_port *port;
     struct passwords *passwords;
+    struct counters counters;
     struct asker askers[MAX_WAITS];
     struct config_user users[2];
     size_t num_users;
@@ -44,7 +45,7 @@ static void world_init(struct world *world, const char *hash, size_t max_queued)
     world->loop = net_loop_new(&world->uv);
     world->pool = offload_pool_new("password", 1, 0, max_queued);
     world->port = offload_port_new(&world->uv);
-    world->passwords = passwords_new(world->loop, world->pool, world->port);
+    world->passwords = passwords_new(world->loop, world->pool, world->port, &world->counters);
     for (size_t i = 0; i < MAX_WAITS; i++)
         password_wait_init(&world->askers[i].wait, known);
 }
