@@ -76,7 +76,13 @@ static void answer_start_tunnel(struct h2_stream *stream)
     h2_stream_granted(stream);
 }
 
-/* 502 in place of a 101 that is none. */
+/* RFC 8441 §5: a client takes any 2xx for an open socket. */
+static bool answer_would_open(const struct h2_stream *stream, const struct head *head)
+{
+    return stream->websocket_key[0] && head->status >= 200 && head->status < 300;
+}
+
+/* 502 in place of a 101 that is none, or of a 2xx that would look like one. */
 static void answer_decline(struct h2_stream *stream)
 {
     struct head head = {.status = 502};
@@ -95,11 +101,9 @@ void h2_answer_respond(struct front *base, const struct front_response *response
     stream->out = H2A_HELD;
     stream->answer = response->head;
     stream->answer_fields = *response->fields;
-    if (!response->tunnel)
-        return;
-    if (answer_is_granted(stream, response->fields))
+    if (response->tunnel && answer_is_granted(stream, response->fields))
         answer_start_tunnel(stream);
-    else
+    else if (response->tunnel || answer_would_open(stream, response->head))
         answer_decline(stream);
 }
 
