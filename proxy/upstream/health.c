@@ -32,6 +32,7 @@ struct probe {
     struct arena arena;
     size_t body_bytes;
     unsigned num_failures;
+    bool handed_on; /* another probe of this backend has taken its place */
 };
 
 struct health {
@@ -224,19 +225,39 @@ static void health_add(struct health *health, const struct config_upstream *upst
     probe_rest(probe, HEALTH_STEP_MS);
 }
 
-void pool_watch(struct pool *pool, const struct config *config)
+/* Of the probe before it: a backend that is down stays so until a probe says otherwise. */
+static void health_hand_on(struct health *before, struct health *after)
 {
-    health_free(pool->health);
-    pool->health = NULL;
+    for (size_t i = 0; i < before->num_probes; i++)
+        for (size_t j = 0; after && j < after->num_probes; j++)
+            if (before->probes[i].backend == after->probes[j].backend) {
+                after->probes[j].num_failures = before->probes[i].num_failures;
+                before->probes[i].handed_on = true;
+                break;
+            }
+}
+
+static struct health *health_new(struct pool *pool, const struct config *config)
+{
     if (config->upstream.health_path.len == 0)
-        return;
-    pool->health = MEM_NEW(struct health);
-    pool->health->pool = pool;
-    pool->health->config = config_ref(config);
-    pool->health->probes = mem_calloc(config->num_upstreams + 1, sizeof(struct probe));
+        return NULL;
+    struct health *health = MEM_NEW(struct health);
+    health->pool = pool;
+    health->config = config_ref(config);
+    health->probes = mem_calloc(config->num_upstreams + 1, sizeof(struct probe));
     for (size_t i = 0; i < config->num_upstreams; i++)
         if (config->upstreams[i]->protocol != CONFIG_PROTOCOL_TCP)
-            health_add(pool->health, config->upstreams[i]);
+            health_add(health, config->upstreams[i]);
+    return health;
+}
+
+void pool_watch(struct pool *pool, const struct config *config)
+{
+    struct health *before = pool->health;
+    pool->health = health_new(pool, config);
+    if (before)
+        health_hand_on(before, pool->health);
+    health_free(before);
 }
 
 static void health_bury(struct grave *grave)
@@ -257,7 +278,7 @@ void health_free(struct health *health)
         struct probe *probe = &health->probes[i];
         probe_rest(probe, HEALTH_STEP_MS);
         tick_stop(&probe->tick);
-        if (probe->backend->down)
+        if (probe->backend->down && !probe->handed_on)
             backend_set_down(probe->backend, false);
     }
     graveyard_bury(&health->pool->loop->graveyard, &health->grave, health_bury);
