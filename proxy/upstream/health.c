@@ -32,7 +32,6 @@ struct probe {
     struct arena arena;
     size_t body_bytes;
     unsigned num_failures;
-    bool handed_on; /* another probe of this backend has taken its place */
 };
 
 struct health {
@@ -222,19 +221,10 @@ static void health_add(struct health *health, const struct config_upstream *upst
     tick_init(&probe->tick, probe_tick);
     pool_wait_init(&probe->wait, health->pool, probe_acquired);
     probe->wait.once = true;
+    if (probe->backend->probe) /* a backend that is down stays so until a probe says otherwise */
+        probe->num_failures = probe->backend->probe->num_failures;
+    probe->backend->probe = probe;
     probe_rest(probe, HEALTH_STEP_MS);
-}
-
-/* Of the probe before it: a backend that is down stays so until a probe says otherwise. */
-static void health_hand_on(struct health *before, struct health *after)
-{
-    for (size_t i = 0; i < before->num_probes; i++)
-        for (size_t j = 0; after && j < after->num_probes; j++)
-            if (before->probes[i].backend == after->probes[j].backend) {
-                after->probes[j].num_failures = before->probes[i].num_failures;
-                before->probes[i].handed_on = true;
-                break;
-            }
 }
 
 static struct health *health_new(struct pool *pool, const struct config *config)
@@ -255,8 +245,6 @@ void pool_watch(struct pool *pool, const struct config *config)
 {
     struct health *before = pool->health;
     pool->health = health_new(pool, config);
-    if (before)
-        health_hand_on(before, pool->health);
     health_free(before);
 }
 
@@ -278,7 +266,10 @@ void health_free(struct health *health)
         struct probe *probe = &health->probes[i];
         probe_rest(probe, HEALTH_STEP_MS);
         tick_stop(&probe->tick);
-        if (probe->backend->down && !probe->handed_on)
+        if (probe->backend->probe != probe) /* another has taken its place */
+            continue;
+        probe->backend->probe = NULL;
+        if (probe->backend->down)
             backend_set_down(probe->backend, false);
     }
     graveyard_bury(&health->pool->loop->graveyard, &health->grave, health_bury);

@@ -9,6 +9,7 @@
 #include "upstream/pool.h"
 
 struct health;
+struct probe;
 struct pool_h2_conn;
 
 /* Where a connection goes. Names move: what is used again is looked at, once a second at most. */
@@ -44,6 +45,7 @@ struct backend {
     bool retired;                  /* the configuration in service does not name it: exchanges of an older one may still */
     struct pool_reach reach;
     enum backend_state state;
+    struct probe *probe;   /* its health check; NULL: none */
     bool down;             /* failed probes say so */
     unsigned num_failures; /* in a row, of requests */
     uint64_t ejected_until_ms;
