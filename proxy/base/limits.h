@@ -91,6 +91,9 @@ enum {
     LIMIT_STORE_VALUE_BYTES = 256 * 1024, /* a record: key and longest chain twice over; a larger file is not ours */
     LIMIT_STORE_WRITES = 16,              /* of one commit */
 
+    /* Configuration */
+    LIMIT_ENV_DIR_FILES = 1024,
+
     /* Logs */
     LIMIT_LOG_STRING_BYTES = 256,
     LIMIT_LOG_LINE_BYTES = 8 * 1024,

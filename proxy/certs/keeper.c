@@ -1,8 +1,6 @@
 #include "certs/keeper.h"
 
 #include "certs/keeper_internal.h"
-#include "certs/own_cert.h"
-#include "certs/self_test.h"
 
 #include <openssl/rand.h>
 
@@ -65,12 +63,16 @@ void keeper_look_soon(struct keeper_name *name)
 void keeper_look_all(struct keeper *keeper)
 {
     for (size_t i = 0; i < keeper->num_names; i++)
-        keeper_look_soon(&keeper->names[i]);
+        keeper_look_soon(keeper->names[i]);
     alarm_set(&keeper->look, 0);
 }
 
 static void keeper_look_name(struct keeper_name *name, int64_t now_ms)
 {
+    if (name->fresh) { /* the store may have a certificate for it: no placeholder before that is known */
+        keeper_look_at(name, INT64_MAX);
+        return;
+    }
     int64_t next_ms = keeper_local_look(name, now_ms);
     if (name->kind == NAME_ACME)
         next_ms = least(next_ms, keeper_order_look(name, now_ms));
@@ -89,7 +91,7 @@ static void keeper_watch_clock(struct keeper *keeper, int64_t wall_ms, int64_t m
     LOG_WARN_EVENT(keeper->world.log, "clock_set", LOG_INT("by_ms", skew_ms),
                    LOG_STR("msg", "the wall clock has jumped: every date is looked at again"));
     for (size_t i = 0; i < keeper->num_names; i++)
-        keeper_look_at(&keeper->names[i], 0);
+        keeper_look_at(keeper->names[i], 0);
 }
 
 static void keeper_rotate_tickets(struct keeper *keeper, int64_t mono_ms)
@@ -139,78 +141,11 @@ void keeper_look_now(struct keeper *keeper)
     alarm_set(&keeper->look, 0);
 }
 
-/* ---- names ---- */
-
-static enum name_kind keeper_kind_of(const struct keeper *keeper, const struct config_name *name)
-{
-    if (keeper->own && cert_covers(keeper->own, name->text))
-        return NAME_OWN;
-    switch (name->issuer) {
-    case CONFIG_ISSUER_ACME: return NAME_ACME;
-    case CONFIG_ISSUER_INTERNAL: return NAME_INTERNAL;
-    case CONFIG_ISSUER_OWN: break;
-    }
-    LOG_ERROR_EVENT(keeper->world.log, "name_not_covered", LOG_SLICE("name", name->text),
-                    LOG_STR("msg",
-                            "no CA may sign this name and the certificate of PORTICO_TLS_CERT does not have it: it "
-                            "is served with a placeholder"));
-    return NAME_OWN;
-}
-
-static void keeper_add_name(struct keeper *keeper, struct slice text, enum name_kind kind)
-{
-    struct keeper_name *name = &keeper->names[keeper->num_names];
-    if (map_get(&keeper->by_name, text))
-        return;
-    *name = (struct keeper_name){.keeper = keeper, .text = text, .kind = kind};
-    list_init(&name->dirty);
-    list_init(&name->announced);
-    list_init(&name->refresh);
-    map_put(&keeper->by_name, text, name);
-    keeper->num_names++;
-    keeper->has_internal = keeper->has_internal || kind == NAME_INTERNAL;
-}
-
-static void keeper_add_names(struct keeper *keeper)
-{
-    const struct config *config = keeper->config;
-    size_t num_sans = config->names_from_certificate && keeper->own ? keeper->own->num_names : 0;
-    keeper->names = mem_calloc(config->num_names + num_sans, sizeof *keeper->names);
-    for (size_t i = 0; i < config->num_names; i++)
-        keeper_add_name(keeper, config->names[i].text, keeper_kind_of(keeper, &config->names[i]));
-    for (size_t i = 0; i < num_sans; i++)
-        keeper_add_name(keeper, slice_str(keeper->own->names[i]), NAME_OWN);
-}
-
-static bool keeper_orders(const struct keeper *keeper)
-{
-    for (size_t i = 0; i < keeper->num_names; i++)
-        if (keeper->names[i].kind == NAME_ACME)
-            return true;
-    return false;
-}
-
 /* ---- life ---- */
-
-static struct err keeper_take_own(struct keeper *keeper, struct buf *out_mistake)
-{
-    if (keeper->config->tls.cert.text.len == 0)
-        return ERR_OK;
-    struct err err = own_cert_new(keeper->config, &keeper->own, out_mistake);
-    if (err_is(err))
-        return err;
-    if (keeper->own->num_names)
-        err = self_test(keeper->own, slice_str(keeper->own->names[0]));
-    if (err_is(err))
-        buf_append_str(out_mistake, "PORTICO_TLS_CERT: the certificate does not work in a TLS handshake");
-    return err;
-}
 
 static void keeper_free(struct grave *grave)
 {
     struct keeper *keeper = container_of(grave, struct keeper, grave);
-    map_cleanup(&keeper->by_name);
-    mem_free(keeper->names);
     cert_unref(keeper->own);
     config_unref(keeper->config);
     mem_free(keeper);
@@ -220,14 +155,11 @@ static void keeper_free(struct grave *grave)
 static void keeper_silence(struct keeper *keeper)
 {
     struct store *store = keeper->world.store;
-    acme_free(keeper->acme); /* withdraws what is published */
-    keeper->acme = NULL;
-    alarm_stop(&keeper->engine);
+    keeper_engine_free(keeper); /* withdraws what is published */
     alarm_stop(&keeper->look);
     if (keeper->num_state_batch)
         store->ops->cancel(store, &keeper->state_call);
-    for (size_t i = 0; i < keeper->num_names; i++)
-        keeper_name_cleanup(&keeper->names[i]);
+    keeper_free_names(keeper);
     due_queue_cleanup(&keeper->due);
     keeper_root_free(keeper);
     keeper_publish_stop(keeper);
@@ -244,14 +176,15 @@ struct err keeper_new(const struct keeper_world *world, const struct config *con
     keeper->readable = true;
     keeper->writing = STORE_FENCED;
     list_init(&keeper->dirty);
+    list_init(&keeper->leaving);
     alarm_init(&keeper->engine, world->loop, world->clock, keeper_engine_rings);
     alarm_init(&keeper->look, world->loop, world->clock, keeper_look_rings);
     keeper_publish_init(keeper);
     keeper_load_init(keeper);
     keeper_state_init(keeper);
-    struct err err = keeper_take_own(keeper, out_mistake);
+    struct err err = keeper_own_of(config, &keeper->own, out_mistake);
     if (!err_is(err)) {
-        keeper_add_names(keeper);
+        keeper_set_names(keeper);
         err = keeper_orders(keeper) ? keeper_engine_new(keeper, out_mistake) : ERR_OK;
     }
     if (err_is(err)) {
@@ -268,7 +201,7 @@ void keeper_start(struct keeper *keeper)
 {
     struct certset *draft = keeper_draft(keeper);
     if (keeper->num_names)
-        certset_set_default(draft, keeper->names[0].text);
+        certset_set_default(draft, keeper->names[0]->text);
     if (keeper->config->tls.ticket_rotate_s > 0) {
         keeper->tickets_due_ms = keeper_mono_ms(keeper);
         keeper_rotate_tickets(keeper, keeper->tickets_due_ms);
@@ -339,7 +272,7 @@ struct keeper_state keeper_state(const struct keeper *keeper)
                                  .num_names = keeper->num_names,
                                  .sentence = buf_slice(&keeper->storage_sentence)};
     for (size_t i = 0; i < keeper->num_names; i++) {
-        const struct keeper_name *name = &keeper->names[i];
+        const struct keeper_name *name = keeper->names[i];
         state.num_placeholders += name->cert && name->cert->source == CERT_PLACEHOLDER;
         state.num_running += name->order != NULL;
     }
@@ -349,7 +282,7 @@ struct keeper_state keeper_state(const struct keeper *keeper)
 void keeper_each(const struct keeper *keeper, void (*each)(void *ctx, const struct keeper_name_view *view), void *ctx)
 {
     for (size_t i = 0; i < keeper->num_names; i++) {
-        const struct keeper_name *name = &keeper->names[i];
+        const struct keeper_name *name = keeper->names[i];
         const struct name_state *state = &name->state;
         struct keeper_name_view view = {.name = name->text,
                                         .cert = name->cert,

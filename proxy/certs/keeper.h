@@ -40,6 +40,23 @@ struct keeper_world {
  * work: bad configuration) *out_mistake gets a sentence for a person that names the variable. Nothing runs yet. */
 MUST_CHECK struct err keeper_new(const struct keeper_world *world, const struct config *config,
                                  struct keeper **out_keeper, struct buf *out_mistake);
+/* Another configuration, on trial. */
+struct keeper_change {
+    const struct config *config; /* held */
+    struct cert *own;            /* TLS_CERT; held, may be NULL */
+    struct transport *transport; /* to the CA from then on; NULL: none */
+};
+
+/* Whether the keeper could go on with that configuration; it changes nothing. transport: the one that it has, or another.
+ * On failure as keeper_new. STORAGE, ACME_DIRECTORY and the account's key are those that it has. */
+MUST_CHECK struct err keeper_prepare(const struct keeper *keeper, const struct config *config,
+                                     struct transport *transport, struct keeper_change *out_change,
+                                     struct buf *out_mistake);
+/* Goes on with it; takes the change over. Names that are new are looked up in the store and ordered; names that are gone are
+ * not served from the next publication on and not renewed: their orders are abandoned, what is stored of them stays. Of the
+ * transport that it had nothing is used any more. After the first publication. */
+void keeper_apply(struct keeper *keeper, struct keeper_change *change);
+void keeper_discard(struct keeper_change *change);
 /* Asks the store for what it holds and for the right to write. The first publication follows as soon as the store has
  * answered, whatever it answers; it never waits for a CA. */
 void keeper_start(struct keeper *keeper);

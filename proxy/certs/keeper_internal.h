@@ -1,6 +1,6 @@
 /* What the parts of the keeper share: keeper.c (life, time, views), keeper_load.c (what the store holds, the right to
  * write), keeper_order.c (orders and their commit), keeper_publish.c (certsets and acknowledgement), keeper_local.c
- * (placeholders and the local CA). Control thread. */
+ * (placeholders and the local CA), keeper_config.c (which names there are). Control thread. */
 #ifndef CERTS_KEEPER_INTERNAL_H
 #define CERTS_KEEPER_INTERNAL_H
 
@@ -41,7 +41,7 @@ struct name_save {
 
 struct keeper_name {
     struct keeper *keeper;
-    struct slice text;
+    struct slice text; /* owned */
     enum name_kind kind;
     struct cert *cert;          /* served; NULL before the store has answered */
     struct buf directory_url;   /* of a CERT_ISSUED */
@@ -58,6 +58,8 @@ struct keeper_name {
     uint64_t announced_in; /* generation; 0: in the draft */
     int64_t announced_ms;  /* monotonic */
     struct list refresh;   /* in keeper->refreshing: its record has changed */
+    bool fresh;            /* a reload brought it, and what the store has of it is not known yet */
+    struct list leaving;   /* in keeper->leaving: a reload took it away, and something of it is still being stored */
 };
 
 /* What is being read. ROOT_WAIT: there is no local root yet, and who may make one is not known yet, or it is being stored. */
@@ -68,12 +70,12 @@ struct internal_ca;
 struct keeper {
     struct keeper_world world;
     const struct config *config;
-    struct arena arena; /* texts of names that the configuration does not hold */
-    struct acme *acme;  /* NULL: no name is ordered */
-    struct cert *own;   /* TLS_CERT, or NULL */
-    struct keeper_name *names;
+    struct acme *acme;          /* NULL: no name is ordered */
+    struct cert *own;           /* TLS_CERT, or NULL */
+    struct keeper_name **names; /* in the order of the configuration */
     size_t num_names;
     struct map by_name;
+    struct list leaving; /* of struct keeper_name: neither in names nor in by_name */
     bool has_internal;
     bool closing;
 
@@ -136,10 +138,27 @@ void keeper_look_all(struct keeper *keeper);
 void keeper_log_failure(struct keeper *keeper, const char *event, struct slice name, struct err err,
                         const char *sentence);
 
+/* keeper_config.c */
+/* The names of keeper->config, those that are there already kept. */
+void keeper_set_names(struct keeper *keeper);
+bool keeper_orders(const struct keeper *keeper);
+/* Frees what has left where nothing of it is under way any more. */
+void keeper_sweep_leaving(struct keeper *keeper);
+/* Frees all names, whatever is under way. */
+void keeper_free_names(struct keeper *keeper);
+static inline bool name_is_leaving(const struct keeper_name *name)
+{
+    return name->leaving.next != &name->leaving;
+}
+/* TLS_CERT of the configuration, tried in a handshake; NULL where there is none. */
+MUST_CHECK struct err keeper_own_of(const struct config *config, struct cert **out_cert, struct buf *out_mistake);
+
 /* keeper_load.c */
 void keeper_load_init(struct keeper *keeper);
 void keeper_load_start(struct keeper *keeper);
 void keeper_load_stop(struct keeper *keeper);
+/* Reads all records once more. */
+void keeper_load_again(struct keeper *keeper);
 /* The local root is there, or will not come now. */
 void keeper_root_settled(struct keeper *keeper);
 /* Builds a certificate from a chain's and a key's PEM. */
@@ -148,8 +167,16 @@ MUST_CHECK struct err keeper_make_cert(enum cert_source source, const struct cha
                                        const struct evp_pkey_st *key, struct cert **out_cert);
 
 /* keeper_order.c */
-/* NULL engine where no name needs one. */
 MUST_CHECK struct err keeper_engine_new(struct keeper *keeper, struct buf *out_mistake);
+/* Whether one could be made of the configuration. */
+MUST_CHECK struct err keeper_engine_check(const struct keeper *keeper, const struct config *config,
+                                          struct buf *out_mistake);
+/* Abandons every order; their journals stay, so that the next engine goes on from there. */
+void keeper_engine_free(struct keeper *keeper);
+/* Names that failed because of the account, or of the way to the CA, may be tried at once. */
+void keeper_order_forgive_engine(struct keeper *keeper);
+/* Ends the name's order without a trace but its journal. */
+void keeper_order_cancel(struct keeper_name *name);
 /* Orders where it is time; returns the wall clock of the next look, INT64_MAX for none. */
 int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms);
 /* Ends all orders without a trace but their journals. */

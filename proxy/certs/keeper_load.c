@@ -105,15 +105,15 @@ static void keeper_take_certificates(struct keeper *keeper, enum store_result re
     keeper->readable = whole;
     keeper->read_result = result;
     for (size_t i = 0; i < keeper->num_names; i++)
-        keeper->names[i].stored = false;
+        keeper->names[i]->stored = false;
     for (size_t i = 0; i < num_records; i++) {
         struct keeper_name *name = keeper_find(keeper, records[i].key, certificate_prefix);
         if (name && name->kind == NAME_ACME)
             name_take_record(name, records[i].value);
     }
     for (size_t i = 0; i < keeper->num_names; i++)
-        if (!keeper->names[i].stored)
-            keeper->names[i].unreadable = !whole && keeper->names[i].kind == NAME_ACME;
+        if (!keeper->names[i]->stored)
+            keeper->names[i]->unreadable = !whole && keeper->names[i]->kind == NAME_ACME;
 }
 
 static void keeper_take_states(struct keeper *keeper, const struct store_record *records, size_t num_records)
@@ -149,7 +149,7 @@ static void keeper_log_unreadable(struct keeper *keeper)
 static bool keeper_misses_records(const struct keeper *keeper)
 {
     for (size_t i = 0; i < keeper->num_names; i++)
-        if (keeper->names[i].unreadable)
+        if (keeper->names[i]->unreadable)
             return true;
     return !keeper->readable;
 }
@@ -158,6 +158,8 @@ static void keeper_load_finish(struct keeper *keeper)
 {
     keeper->stage = STAGE_IDLE;
     keeper->loaded = true;
+    for (size_t i = 0; i < keeper->num_names; i++)
+        keeper->names[i]->fresh = false;
     if (keeper->readable)
         keeper->said_result = STORE_OK;
     else
@@ -222,7 +224,7 @@ static void keeper_load_cancel(struct keeper *keeper)
     keeper->stage = STAGE_IDLE;
 }
 
-static void keeper_load_again(struct keeper *keeper)
+void keeper_load_again(struct keeper *keeper)
 {
     keeper_load_cancel(keeper);
     tick_stop(&keeper->reload);

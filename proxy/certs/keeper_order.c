@@ -64,15 +64,14 @@ static void keeper_state_done(struct store_call *call, enum store_result result,
     size_t num = keeper->num_state_batch;
     (void)records, (void)num_records;
     keeper->num_state_batch = 0;
-    if (result == STORE_OK) {
+    if (result == STORE_OK)
         keeper_state_flush(keeper);
-        return;
-    }
-    for (size_t i = 0; i < num; i++) { /* with the next change, or the next minute */
+    for (size_t i = 0; result != STORE_OK && i < num; i++) { /* with the next change, or the next minute */
         struct list *node = &keeper->state_batch[i]->dirty;
         list_remove(node);
         list_append(&keeper->dirty, node);
     }
+    keeper_sweep_leaving(keeper);
 }
 
 static void name_state_key(const struct keeper_name *name, struct buf *out)
@@ -167,7 +166,7 @@ static void name_fail_local(struct keeper_name *name, const char *step, struct e
 void keeper_order_forgive_local(struct keeper *keeper)
 {
     for (size_t i = 0; i < keeper->num_names; i++) {
-        struct keeper_name *name = &keeper->names[i];
+        struct keeper_name *name = keeper->names[i];
         struct slice class = buf_slice(&name->state.problem_class);
         if (name->save.record.len) {
             name->save.retry_ms = 0;
@@ -177,6 +176,16 @@ void keeper_order_forgive_local(struct keeper *keeper)
             continue;
         backoff_succeeded(&name->state.backoff);
         keeper_look_soon(name);
+    }
+}
+
+void keeper_order_forgive_engine(struct keeper *keeper)
+{
+    for (size_t i = 0; i < keeper->num_names; i++) {
+        struct name_state *state = &keeper->names[i]->state;
+        enum problem_class class = problem_class_from_name(buf_slice(&state->problem_class));
+        if (state->backoff.num_failures && (class == PROBLEM_ACCOUNT || class == PROBLEM_TRANSIENT))
+            state->backoff.next_ms = 0; /* our own step alone: the CA's Retry-After holds */
     }
 }
 
@@ -196,8 +205,10 @@ static void name_serve_saved(struct keeper_name *name)
 {
     struct cert *cert = name->save.cert;
     name->save.cert = NULL;
-    if (!cert)
+    if (!cert || name->kind != NAME_ACME || name_is_leaving(name)) { /* a reload came in between */
+        cert_unref(cert);
         return;
+    }
     keeper_serve(name, cert, buf_slice(&name->save.directory_url));
     keeper_announce(name);
 }
@@ -230,7 +241,10 @@ static void name_save_done(struct store_call *call, enum store_result result, co
             name_forget_record(name);
     }
     name_serve_saved(name);
-    keeper_look_soon(name);
+    if (name_is_leaving(name))
+        keeper_sweep_leaving(name->keeper);
+    else
+        keeper_look_soon(name);
 }
 
 /* One commit: the certificate in, the order's journal out, the schedule with them (DESIGN.md). */
@@ -351,15 +365,18 @@ int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms)
     return next_ms;
 }
 
+void keeper_order_cancel(struct keeper_name *name)
+{
+    if (name->order)
+        acme_order_cancel(name->order);
+    name->order = NULL;
+    name->next_attempt_ms = 0;
+}
+
 void keeper_order_cancel_all(struct keeper *keeper)
 {
-    for (size_t i = 0; i < keeper->num_names; i++) {
-        struct keeper_name *name = &keeper->names[i];
-        if (name->order)
-            acme_order_cancel(name->order);
-        name->order = NULL;
-        name->next_attempt_ms = 0;
-    }
+    for (size_t i = 0; i < keeper->num_names; i++)
+        keeper_order_cancel(keeper->names[i]);
 }
 
 void keeper_name_cleanup(struct keeper_name *name)
@@ -387,12 +404,33 @@ static const char *engine_mistake_variable(const struct config *config)
     return config->acme.account_key.text.len ? "PORTICO_ACME_ACCOUNT_KEY" : "PORTICO_ACME_DIRECTORY, _EMAIL or _EAB_*";
 }
 
-struct err keeper_engine_new(struct keeper *keeper, struct buf *out_mistake)
+/* What both can be made of; the HMAC key's text is the caller's to overwrite. */
+static struct acme_options engine_options(const struct config *config, struct buf *hmac_key)
 {
-    const struct config *config = keeper->config;
+    b64url_encode(hmac_key, config->acme.eab_hmac_key);
+    return (struct acme_options){.directory_url = config->acme.directory,
+                                 .accept_terms = config->acme.accept_terms,
+                                 .email = config->acme.email,
+                                 .eab_kid = config->acme.eab_kid,
+                                 .eab_hmac_key = buf_slice(hmac_key),
+                                 .account_key_pem = config->acme.account_key.text};
+}
+
+static struct err engine_make(const struct acme_world *world, const struct config *config, struct acme **out_acme,
+                              struct buf *out_mistake)
+{
     struct buf hmac_key = {0};
     char text[160];
-    b64url_encode(&hmac_key, config->acme.eab_hmac_key);
+    struct acme_options options = engine_options(config, &hmac_key);
+    struct err err = acme_new(world, &options, out_acme);
+    buf_cleanup_secret(&hmac_key);
+    if (err_is(err))
+        buf_printf(out_mistake, "%s: %s", engine_mistake_variable(config), err_text(err, text, sizeof text));
+    return err;
+}
+
+struct err keeper_engine_new(struct keeper *keeper, struct buf *out_mistake)
+{
     struct acme_world world = {.transport = keeper->world.transport,
                                .store = keeper->world.store,
                                .clock = keeper->world.clock,
@@ -402,15 +440,29 @@ struct err keeper_engine_new(struct keeper *keeper, struct buf *out_mistake)
                                .publish = keeper_publish_challenge,
                                .withdraw = keeper_withdraw_challenge,
                                .account_known = keeper_account_known};
-    struct acme_options options = {.directory_url = config->acme.directory,
-                                   .accept_terms = config->acme.accept_terms,
-                                   .email = config->acme.email,
-                                   .eab_kid = config->acme.eab_kid,
-                                   .eab_hmac_key = buf_slice(&hmac_key),
-                                   .account_key_pem = config->acme.account_key.text};
-    struct err err = acme_new(&world, &options, &keeper->acme);
-    buf_cleanup_secret(&hmac_key);
-    if (err_is(err))
-        buf_printf(out_mistake, "%s: %s", engine_mistake_variable(config), err_text(err, text, sizeof text));
+    return engine_make(&world, keeper->config, &keeper->acme, out_mistake);
+}
+
+static void check_wake_at(void *ctx, int64_t mono_ms)
+{
+    (void)ctx, (void)mono_ms;
+}
+
+struct err keeper_engine_check(const struct keeper *keeper, const struct config *config, struct buf *out_mistake)
+{
+    struct acme_world world = {.clock = keeper->world.clock, .wake_at = check_wake_at}; /* never woken */
+    struct acme *acme = NULL;
+    struct err err = engine_make(&world, config, &acme, out_mistake);
+    if (!err_is(err))
+        acme_free(acme);
     return err;
+}
+
+void keeper_engine_free(struct keeper *keeper)
+{
+    for (size_t i = 0; i < keeper->num_names; i++)
+        keeper->names[i]->order = NULL; /* they go with it */
+    acme_free(keeper->acme);
+    keeper->acme = NULL;
+    alarm_stop(&keeper->engine);
 }

@@ -26,7 +26,8 @@ int cli_run(const struct cli_call *call)
         return CLI_EXIT_CONFIG;
     }
     struct log *log = log_new(STDOUT_FILENO, log_format_of(config, STDOUT_FILENO), config->log.level);
-    int code = core_run(config, log, call->version); /* starts the log's writer, once it has masked the signals */
+    /* Starts the log's writer, once it has masked the signals. */
+    int code = core_run(config, call->environment, log, call->version);
     log_stop(log);
     log_free(log);
     config_unref(config);

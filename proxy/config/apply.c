@@ -159,6 +159,12 @@ void apply_port(struct build *build, enum row row, struct slice text)
         *(uint16_t *)field_of(build, row) = (uint16_t)port;
 }
 
+void apply_env_dir(struct build *build, enum row row, struct slice text)
+{
+    if (build->config->values[row].source == CONFIG_FROM_FILE)
+        build_mistake(build, row, text, "is given by a file, but it must be set in the environment itself");
+}
+
 void apply_storage(struct build *build, enum row row, struct slice text)
 {
     struct slice path = arena_copy(&build->config->arena, text);

@@ -20,6 +20,8 @@ void apply_listen(struct build *build, enum row row, struct slice text);
 /* ":443" or "443". */
 void apply_port(struct build *build, enum row row, struct slice text);
 void apply_storage(struct build *build, enum row row, struct slice text);
+/* environment.c has read it; a file cannot name it. */
+void apply_env_dir(struct build *build, enum row row, struct slice text);
 void apply_directory(struct build *build, enum row row, struct slice text);
 void apply_email(struct build *build, enum row row, struct slice text);
 void apply_eab_kid(struct build *build, enum row row, struct slice text);

@@ -16,6 +16,7 @@ enum row {
     ROW_HTTPS_PUBLIC,
     ROW_ADMIN_LISTEN,
     ROW_STORAGE,
+    ROW_ENV_DIR,
     ROW_ACME_DIRECTORY,
     ROW_ACME_ACCEPT_TERMS,
     ROW_ACME_EMAIL,
@@ -89,6 +90,8 @@ struct config_row {
 };
 
 extern const struct config_row config_rows[NUM_ROWS];
+/* "PORTICO_DOMAINS", ... in their order. */
+void rows_name(const char *out_names[NUM_ROWS]);
 
 /* Whether the variable or its _FILE was given; whether a mistake of it was reported already, so that nothing that
  * follows from it is reported as another. */

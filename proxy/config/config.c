@@ -86,6 +86,11 @@ const struct config_row config_rows[NUM_ROWS] = {
         .text = {P "STORAGE", "/var/lib/portico", "a directory",
                  "account key, certificates and back-off state; durable, of one process", CONFIG_RELOAD_RESTART},
         .example = "/var/lib/portico", .apply = apply_storage},
+    [ROW_ENV_DIR] = {
+        .text = {P "ENV_DIR", NULL, "a directory",
+                 "a file per variable, named as the variable; it is watched and read again on SIGHUP",
+                 CONFIG_RELOAD_RESTART},
+        .example = "/etc/portico", .apply = apply_env_dir},
     [ROW_ACME_DIRECTORY] = {
         .text = {P "ACME_DIRECTORY", "letsencrypt",
                  "URL, `letsencrypt`, `letsencrypt-staging`, `zerossl`, `google`, `internal`",
@@ -315,6 +320,12 @@ const struct config_row config_rows[NUM_ROWS] = {
 /* clang-format on */
 
 _Static_assert(LIMIT_HEAD_BYTES == 32 * KIB, "the default of MAX_HEADER says 32k");
+
+void rows_name(const char *out_names[NUM_ROWS])
+{
+    for (enum row i = 0; i < NUM_ROWS; i++)
+        out_names[i] = config_rows[i].text.name;
+}
 
 size_t config_num_rows(void)
 {

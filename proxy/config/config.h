@@ -125,6 +125,7 @@ struct config_value {
     enum config_source source;
     struct slice path; /* FROM_FILE */
     const char *note;  /* NULL, or why the effective value is another than what was given: "there are no names" */
+    uint64_t digest;   /* of the whole text, secrets too: for config/diff.h */
 };
 
 struct config {

@@ -1,17 +1,16 @@
 #include "config/environment.h"
 
 #include "base/mem.h"
+#include "config/env_dir.h"
 #include "config/mistakes.h"
 #include "config/nearest.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <regex.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define PREFIX "PORTICO_"
+#define ENV_DIR PREFIX "ENV_DIR"
 #define FILE_SUFFIX "_FILE"
 
 static const char service_link[] = "^PORTICO(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?"
@@ -27,67 +26,13 @@ bool environment_is_service_link(const char *name)
     return matches;
 }
 
-/* Reads all of fd; false with errno on failure, EFBIG over the limit. */
-static bool read_all(int fd, struct buf *out)
-{
-    for (;;) {
-        ssize_t n = read(fd, buf_reserve(out, 4096), 4096);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n == 0;
-        out->len += (size_t)n;
-        if (out->len > CONFIG_FILE_MAX_BYTES) {
-            errno = EFBIG;
-            return false;
-        }
-    }
-}
-
-/* A FIFO or terminal would hold the start for ever: only regular files are read. */
-static bool read_file(const char *path, struct buf *out)
-{
-    struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
-        return false;
-    bool ok = fstat(fd, &status) == 0;
-    if (ok && !S_ISREG(status.st_mode)) {
-        errno = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
-        ok = false;
-    }
-    if (ok && status.st_size > 0 && status.st_size <= CONFIG_FILE_MAX_BYTES)
-        buf_reserve(out, (size_t)status.st_size + 4097); /* at once, so that no copy of a secret stays behind */
-    ok = ok && read_all(fd, out);
-    int saved = errno;
-    close(fd);
-    errno = saved;
-    return ok;
-}
-
-static const char *read_failure_text(int error, char *out, size_t size)
-{
-    switch (error) {
-    case EINVAL: return "it is not a regular file";
-    case EFBIG: return "it is over 16 MiB";
-    default: return strerror_r(error, out, size);
-    }
-}
-
-static void strip_newline(struct buf *text)
-{
-    if (text->len == 0 || text->ptr[text->len - 1] != '\n')
-        return;
-    text->len--;
-    if (text->len && text->ptr[text->len - 1] == '\r')
-        text->len--;
-}
-
 struct reader {
     struct environment *environment;
     const char *const *names;
+    const char *only; /* NULL: all */
     struct config_mistakes *mistakes;
     const char **values, **paths; /* what the entries have for each name and its _FILE; views */
+    const char **dir_paths;       /* the same, of ENV_DIR: the variable's own file */
 };
 
 static bool name_matches(struct slice name, const char *known, bool *out_is_file)
@@ -119,18 +64,32 @@ static void report_unknown(struct reader *reader, const char *name)
                      "is no variable of this version; `portico help` lists them");
 }
 
+static bool is_passed_over(const struct reader *reader, const char *known)
+{
+    return reader->only && strcmp(known, reader->only) != 0 && strcmp(known, ENV_DIR) != 0;
+}
+
+/* The row that the name means, alone or with _FILE; the number of rows where it is none, which is reported. */
+static size_t find_row(struct reader *reader, const char *name, bool *out_is_file)
+{
+    size_t num = reader->environment->num;
+    for (size_t i = 0; i < num; i++)
+        if (name_matches(slice_str(name), reader->names[i], out_is_file))
+            return is_passed_over(reader, reader->names[i]) ? num : i;
+    if (!reader->only && !environment_is_service_link(name))
+        report_unknown(reader, name);
+    return num;
+}
+
 static void take_entry(struct reader *reader, const char *name, const char *value)
 {
     bool is_file = false;
-    for (size_t i = 0; i < reader->environment->num; i++)
-        if (name_matches(slice_str(name), reader->names[i], &is_file)) {
-            const char **slot = is_file ? &reader->paths[i] : &reader->values[i];
-            if (!*slot) /* the first of two entries counts, as with getenv */
-                *slot = value;
-            return;
-        }
-    if (!environment_is_service_link(name))
-        report_unknown(reader, name);
+    size_t i = find_row(reader, name, &is_file);
+    if (i == reader->environment->num)
+        return;
+    const char **slot = is_file ? &reader->paths[i] : &reader->values[i];
+    if (!*slot) /* the first of two entries counts, as with getenv */
+        *slot = value;
 }
 
 static void take_entries(struct reader *reader, const char *const *entries)
@@ -145,54 +104,143 @@ static void take_entries(struct reader *reader, const char *const *entries)
     }
 }
 
+/* ---- ENV_DIR ---- */
+
+static void report_unreadable(struct reader *reader, const char *name, const char *path)
+{
+    char text[128];
+    mistakes_add(reader->mistakes, name, slice_str(path), NULL, "cannot be read: %s",
+                 env_file_failure(errno, text, sizeof text));
+}
+
+/* The path that a PORTICO_X_FILE of the directory holds; NULL: it is empty, or cannot be read. */
+static const char *read_path(struct reader *reader, struct env_dir_file *file, bool *out_failed)
+{
+    struct buf text = {0};
+    *out_failed = !env_file_read(file->path, &text);
+    if (*out_failed)
+        report_unreadable(reader, file->name, file->path);
+    env_file_strip(&text);
+    if (text.len && !*out_failed)
+        file->text = buf_take(&text);
+    buf_cleanup(&text);
+    return file->text;
+}
+
+static void take_file(struct reader *reader, struct env_dir_file *file)
+{
+    bool is_file = false;
+    size_t i = find_row(reader, file->name, &is_file);
+    if (i == reader->environment->num)
+        return;
+    if (reader->values[i] || reader->paths[i] || reader->dir_paths[i] || strcmp(reader->names[i], ENV_DIR) == 0) {
+        mistakes_add(reader->mistakes, file->name, SLICE_NONE, NULL,
+                     "is a file of " ENV_DIR " (%s) and is given elsewhere too: one of them must go", file->path);
+        reader->environment->entries[i].failed = true;
+    } else if (is_file) {
+        reader->paths[i] = read_path(reader, file, &reader->environment->entries[i].failed);
+    } else {
+        reader->dir_paths[i] = file->path;
+    }
+}
+
+static void take_dir(struct reader *reader, const char *dir)
+{
+    struct environment *environment = reader->environment;
+    if (!env_dir_list(dir, &environment->files, &environment->num_files)) {
+        report_unreadable(reader, ENV_DIR, dir);
+        return;
+    }
+    for (size_t i = 0; i < environment->num_files; i++)
+        take_file(reader, &environment->files[i]);
+}
+
+/* ---- texts ---- */
+
 /* Without quoting the file's contents anywhere. */
 static void load_file(struct reader *reader, size_t i)
 {
     struct environment_entry *entry = &reader->environment->entries[i];
-    const char *path = reader->paths[i];
     struct buf name = {0};
-    char text[128];
-    buf_printf(&name, "%s%s", reader->names[i], FILE_SUFFIX);
-    entry->path = slice_str(path);
-    if (!read_file(path, &entry->text)) {
-        mistakes_add(reader->mistakes, buf_cstr(&name), entry->path, NULL, "cannot be read: %s",
-                     read_failure_text(errno, text, sizeof text));
+    buf_printf(&name, "%s%s", reader->names[i], entry->given ? FILE_SUFFIX : "");
+    if (!env_file_read(entry->path.ptr, &entry->text)) {
+        report_unreadable(reader, buf_cstr(&name), entry->path.ptr);
         entry->failed = true;
     } else if (entry->text.len && memchr(entry->text.ptr, '\0', entry->text.len)) {
         mistakes_add(reader->mistakes, buf_cstr(&name), entry->path, NULL, "is a file with a NUL byte in it, not text");
         entry->failed = true;
     }
-    strip_newline(&entry->text);
+    env_file_strip(&entry->text);
     buf_cleanup(&name);
+}
+
+static void choose_source(struct reader *reader, size_t i)
+{
+    struct environment_entry *entry = &reader->environment->entries[i];
+    const char *path = reader->paths[i] ? reader->paths[i] : reader->dir_paths[i];
+    entry->given = reader->paths[i] != NULL;
+    if (path)
+        entry->path = slice_str(path);
+    if (reader->values[i] && reader->paths[i]) {
+        mistakes_add(reader->mistakes, reader->names[i], SLICE_NONE, NULL,
+                     "is set and %s%s is set too: one of them must go", reader->names[i], FILE_SUFFIX);
+        entry->failed = true;
+    }
 }
 
 static void load_entry(struct reader *reader, size_t i)
 {
     struct environment_entry *entry = &reader->environment->entries[i];
-    if (reader->values[i] && reader->paths[i]) {
-        mistakes_add(reader->mistakes, reader->names[i], SLICE_NONE, NULL,
-                     "is set and %s%s is set too: one of them must go", reader->names[i], FILE_SUFFIX);
-        entry->failed = true;
-    } else if (reader->paths[i]) {
+    if (entry->failed)
+        return;
+    if (entry->path.len)
         load_file(reader, i);
-    } else if (reader->values[i]) {
+    else if (reader->values[i])
         buf_append_str(&entry->text, reader->values[i]);
-    }
+}
+
+static void reader_begin(struct reader *reader, struct environment *environment, const char *const *entries,
+                         size_t num_names)
+{
+    const char *dir = environment_dir(entries);
+    *environment =
+        (struct environment){.entries = mem_calloc(num_names, sizeof *environment->entries), .num = num_names};
+    reader->environment = environment;
+    reader->values = mem_calloc(num_names, sizeof *reader->values);
+    reader->paths = mem_calloc(num_names, sizeof *reader->paths);
+    reader->dir_paths = mem_calloc(num_names, sizeof *reader->dir_paths);
+    take_entries(reader, entries);
+    if (dir)
+        take_dir(reader, dir);
+    for (size_t i = 0; i < num_names; i++)
+        choose_source(reader, i);
+}
+
+static void reader_end(struct reader *reader)
+{
+    mem_free(reader->values);
+    mem_free(reader->paths);
+    mem_free(reader->dir_paths);
 }
 
 void environment_read(struct environment *environment, const char *const *entries, const char *const *names,
-                      size_t num_names, struct config_mistakes *mistakes)
+                      size_t num_names, const char *only, struct config_mistakes *mistakes)
 {
-    struct reader reader = {.environment = environment, .names = names, .mistakes = mistakes};
-    environment->entries = mem_calloc(num_names, sizeof *environment->entries);
-    environment->num = num_names;
-    reader.values = mem_calloc(num_names, sizeof *reader.values);
-    reader.paths = mem_calloc(num_names, sizeof *reader.paths);
-    take_entries(&reader, entries);
+    struct reader reader = {.names = names, .only = only, .mistakes = mistakes};
+    reader_begin(&reader, environment, entries, num_names);
     for (size_t i = 0; i < num_names; i++)
         load_entry(&reader, i);
-    mem_free(reader.values);
-    mem_free(reader.paths);
+    reader_end(&reader);
+}
+
+void environment_look(struct environment *environment, const char *const *entries, const char *const *names,
+                      size_t num_names)
+{
+    struct config_mistakes mistakes = {0};
+    struct reader reader = {.names = names, .mistakes = &mistakes};
+    reader_begin(&reader, environment, entries, num_names);
+    reader_end(&reader);
+    config_mistakes_cleanup(&mistakes);
 }
 
 void environment_cleanup(struct environment *environment)
@@ -200,5 +248,14 @@ void environment_cleanup(struct environment *environment)
     for (size_t i = 0; i < environment->num; i++)
         buf_cleanup_secret(&environment->entries[i].text);
     mem_free(environment->entries);
+    env_dir_free(environment->files, environment->num_files);
     *environment = (struct environment){0};
+}
+
+const char *environment_dir(const char *const *entries)
+{
+    for (; *entries; entries++)
+        if (strncmp(*entries, ENV_DIR "=", sizeof ENV_DIR) == 0 && (*entries)[sizeof ENV_DIR])
+            return *entries + sizeof ENV_DIR;
+    return NULL;
 }

@@ -49,14 +49,18 @@ static struct slice row_text(struct build *build, enum row row, struct slice giv
     return config_rows[row].shown == SHOWN ? value->text : SLICE_NONE;
 }
 
+/* Any: it is compared with digests of this process alone. */
+static const uint64_t digest_seed = 0x706f727469636f;
+
 static void row_apply(struct build *build, enum row row)
 {
     const struct environment_entry *entry = &build->environment.entries[row];
     struct slice given = parse_trim(buf_slice(&entry->text));
     struct slice text = row_text(build, row, given);
+    build->config->values[row].digest = map_hash(text, digest_seed);
     if (entry->failed)
         return;
-    if (entry->path.len && !given.len)
+    if (entry->given && !given.len)
         build_mistake(build, row, SLICE_NONE, "comes from a file that is empty");
     else if (text.len)
         config_rows[row].apply(build, row, text);
@@ -90,13 +94,13 @@ static struct config *config_new(void)
     return config;
 }
 
-static void build_begin(struct build *build, const char *const *entries, struct config_mistakes *mistakes)
+static void build_begin(struct build *build, const char *const *entries, const char *only,
+                        struct config_mistakes *mistakes)
 {
     const char *names[NUM_ROWS];
     *build = (struct build){.config = config_new(), .mistakes = mistakes};
-    for (size_t i = 0; i < NUM_ROWS; i++)
-        names[i] = config_rows[i].text.name;
-    environment_read(&build->environment, entries, names, NUM_ROWS, mistakes);
+    rows_name(names);
+    environment_read(&build->environment, entries, names, NUM_ROWS, only, mistakes);
 }
 
 static bool build_end(struct build *build, struct config **out_config, struct config_mistakes *out_mistakes)
@@ -116,7 +120,7 @@ bool config_load(const char *const *entries, struct config **out_config, struct 
 {
     struct config_mistakes mistakes = {0};
     struct build build;
-    build_begin(&build, entries, &mistakes);
+    build_begin(&build, entries, NULL, &mistakes);
     rows_apply(&build);
     rules_apply(&build);
     return build_end(&build, out_config, out_mistakes);
@@ -124,15 +128,9 @@ bool config_load(const char *const *entries, struct config **out_config, struct 
 
 bool config_load_admin(const char *const *entries, struct config **out_config, struct config_mistakes *out_mistakes)
 {
-    const char *const name = config_rows[ROW_ADMIN_LISTEN].text.name;
-    const char *own[4] = {NULL}; /* the variable and its _FILE; of a third entry all that counts is said by two */
-    size_t num = 0;
     struct config_mistakes mistakes = {0};
     struct build build;
-    for (; *entries && num < 3; entries++)
-        if (strncmp(*entries, name, strlen(name)) == 0 && strchr("=_", (*entries)[strlen(name)]))
-            own[num++] = *entries;
-    build_begin(&build, own, &mistakes);
+    build_begin(&build, entries, config_rows[ROW_ADMIN_LISTEN].text.name, &mistakes);
     row_apply(&build, ROW_ADMIN_LISTEN);
     return build_end(&build, out_config, out_mistakes);
 }

@@ -6,7 +6,8 @@
 #include "core/mailbox.h"
 #include "core/pages.h"
 #include "core/process.h"
-#include "core/sockets.h"
+#include "core/reload.h"
+#include "core/replace.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -34,7 +35,8 @@ enum control_phase { CONTROL_STARTING, CONTROL_SERVING, CONTROL_DRAINING, CONTRO
 struct control {
     uv_loop_t loop;
     struct net_loop *net;
-    const struct config *config;
+    const struct config *config; /* held */
+    const char *const *environment;
     struct log *log;
     struct log_ring *ring;
     const char *version;
@@ -46,8 +48,10 @@ struct control {
     struct ca_transport *ca;
     struct keeper *keeper;
     struct admin *admin;
+    struct reload *reload; /* NULL once it drains */
     struct sockets sockets;
     struct conn_credit credit;
+    int64_t possible_conns;
     struct worker **workers;
     size_t num_workers, num_ended;
     uv_signal_t signals[NUM_SIGNALS];
@@ -64,6 +68,7 @@ struct control {
 
 static void control_begin_stop(struct control *control);
 static size_t control_num_handles(struct control *control);
+static struct replace_parts control_parts(struct control *control);
 
 static uint64_t control_now_ms(void)
 {
@@ -90,12 +95,9 @@ static void control_start_workers(struct control *control, struct certset *set)
                                          .password_pool = control->password_pool};
         control->workers[i] = worker_new(&options);
     }
-    int64_t possible = process_max_conns(limit, process_num_open_files() + 2 * control->num_workers);
-    int64_t wanted = control->config->client.max_conns;
-    control->credit.max = wanted && wanted < possible ? wanted : possible;
-    if (wanted > possible)
-        LOG_WARN_EVENT(control->ring, "max_conns_reduced", LOG_INT("wanted", wanted), LOG_INT("possible", possible),
-                       LOG_STR("msg", "PORTICO_MAX_CONNS needs two descriptors each: raise the limit of open files"));
+    control->possible_conns = process_max_conns(limit, process_num_open_files() + 2 * control->num_workers);
+    struct replace_parts parts = control_parts(control);
+    replace_set_credit(&parts, control->config);
     struct err err = sockets_give_workers(&control->sockets, control->workers, control->num_workers);
     for (size_t i = 0; i < control->num_workers && !err_is(err); i++)
         err = worker_start(control->workers[i]);
@@ -108,6 +110,7 @@ static void control_start_workers(struct control *control, struct certset *set)
     control->phase = CONTROL_SERVING;
     LOG_INFO_EVENT(control->ring, "started", LOG_STR("version", control->version),
                    LOG_INT("workers", control->num_workers), LOG_INT("max_conns", control->credit.max));
+    reload_start(control->reload);
 }
 
 static void control_publish(void *ctx, struct certset *set)
@@ -143,6 +146,7 @@ static void control_read_mail(void *ctx, const struct mail *mail)
     struct control *control = ctx;
     switch (mail->kind) {
     case MAIL_RETIRED_CERTSET: certset_unref(mail->ptr); return;
+    case MAIL_RETIRED_CONFIG: config_unref(mail->ptr); return;
     case MAIL_CHALLENGE_SEEN:
         if (control->keeper)
             keeper_challenge_seen(control->keeper, slice_str(mail->text));
@@ -227,10 +231,17 @@ static void control_abandon_workers(struct control *control)
     control->num_workers = 0;
 }
 
+static void control_stop_reload(struct control *control)
+{
+    reload_close(control->reload);
+    control->reload = NULL;
+}
+
 static void control_begin_stop(struct control *control)
 {
     if (control->phase >= CONTROL_STOPPING)
         return;
+    control_stop_reload(control);
     bool serving = control->phase != CONTROL_STARTING;
     control->phase = CONTROL_STOPPING;
     if (!serving) {
@@ -290,6 +301,7 @@ static void control_begin_drain(struct control *control)
     if (control->phase != CONTROL_SERVING)
         return;
     control->phase = CONTROL_DRAINING;
+    control_stop_reload(control);
     control->drain_began_ms = control_now_ms();
     LOG_INFO_EVENT(control->ring, "draining", LOG_INT("timeout_ms", control->config->drain.timeout_ms));
     keeper_stop_ordering(control->keeper); /* gives the right to write up: whoever comes next takes over */
@@ -327,6 +339,14 @@ static void control_toggle_debug(struct control *control)
     LOG_INFO_EVENT(control->ring, "debug_logging", LOG_BOOL("on", !debug));
 }
 
+static void control_ask_reload(struct control *control)
+{
+    if (control->reload)
+        reload_ask(control->reload);
+    else
+        LOG_WARN_EVENT(control->ring, "reload_ignored", LOG_STR("msg", "the process is about to end"));
+}
+
 static void control_signaled(uv_signal_t *handle, int number)
 {
     struct control *control = handle->data;
@@ -340,10 +360,7 @@ static void control_signaled(uv_signal_t *handle, int number)
     case SIGTERM: control_begin_drain(control); return;
     case SIGQUIT: control_begin_stop(control); return;
     case SIGUSR1: control_toggle_debug(control); return;
-    default:
-        LOG_WARN_EVENT(control->ring, "reload_unsupported",
-                       LOG_STR("msg", "this version reads its configuration at start only: restart it instead"));
-        return;
+    default: control_ask_reload(control); return;
     }
 }
 
@@ -381,11 +398,22 @@ static bool control_get(void *ctx, struct slice path, bool local, struct admin_a
     return pages_get(&view, path, local, out_answer);
 }
 
+static struct err control_open_admin(struct control *control, int fd, bool unix_socket)
+{
+    struct admin_options options = {.loop = control->net,
+                                    .log = control->ring,
+                                    .fd = fd,
+                                    .unix_socket = unix_socket,
+                                    .ctx = control,
+                                    .get = control_get};
+    return admin_new(&options, &control->admin);
+}
+
 static bool control_start_admin(struct control *control)
 {
-    struct admin_options options = {.loop = control->net, .log = control->ring, .ctx = control, .get = control_get};
-    options.fd = sockets_take_admin(&control->sockets, &options.unix_socket);
-    return options.fd < 0 || !err_is(admin_new(&options, &control->admin));
+    bool unix_socket;
+    int fd = sockets_take_admin(&control->sockets, &unix_socket);
+    return fd < 0 || !err_is(control_open_admin(control, fd, unix_socket));
 }
 
 /* ---- start ---- */
@@ -417,31 +445,36 @@ static struct slice control_environment(const char *upper, const char *lower)
     return slice_str(value && *value ? value : getenv(lower));
 }
 
-static bool control_start_ca(struct control *control)
+static struct err control_make_ca(void *ctx, const struct config *config, struct ca_transport **out_ca)
 {
+    struct control *control = ctx;
     size_t num_roots = 0;
     struct https_proxy_options proxy = {.url = control_environment("HTTPS_PROXY", "https_proxy"),
                                         .no_proxy = control_environment("NO_PROXY", "no_proxy")};
-    if (control->config->acme.kind == CONFIG_DIRECTORY_INTERNAL)
-        return true;
     struct ca_transport_options options = {.loop = control->net,
                                            .resolver = control->resolver,
-                                           .extra_roots_pem = control->config->acme.ca.text,
+                                           .extra_roots_pem = config->acme.ca.text,
                                            .version = control->version,
                                            .proxy = &proxy};
-    struct err err = ca_transport_new(&options, &control->ca, &num_roots);
-    if (err_is(err)) {
-        LOG_ERROR_EVENT(control->ring, "configuration_failed", LOG_ERR("error", err),
-                        LOG_STR("msg", "PORTICO_ACME_CA takes PEM certificates of the CA's roots, HTTPS_PROXY a plain "
-                                       "http:// address"));
-        return false;
-    }
-    if (num_roots == 0)
+    struct err err = ca_transport_new(&options, out_ca, &num_roots);
+    if (!err_is(err) && num_roots == 0)
         LOG_WARN_EVENT(control->ring, "no_roots",
                        LOG_STR("msg",
                                "no trusted root certificates are installed, so no CA can be verified: install the "
                                "package ca-certificates, or set PORTICO_ACME_CA_FILE"));
-    return true;
+    return err;
+}
+
+static bool control_start_ca(struct control *control)
+{
+    if (control->config->acme.kind == CONFIG_DIRECTORY_INTERNAL)
+        return true;
+    struct err err = control_make_ca(control, control->config, &control->ca);
+    if (err_is(err))
+        LOG_ERROR_EVENT(control->ring, "configuration_failed", LOG_ERR("error", err),
+                        LOG_STR("msg", "PORTICO_ACME_CA takes PEM certificates of the CA's roots, HTTPS_PROXY a plain "
+                                       "http:// address"));
+    return !err_is(err);
 }
 
 static bool control_check_workers(struct control *control)
@@ -472,6 +505,59 @@ static bool control_start_keeper(struct control *control)
     return !err_is(err);
 }
 
+/* ---- another configuration ---- */
+
+static void control_move_admin(void *ctx, int fd, bool unix_socket)
+{
+    struct control *control = ctx;
+    admin_close(control->admin);
+    control->admin = NULL;
+    struct err err = fd < 0 ? ERR_OK : control_open_admin(control, fd, unix_socket);
+    if (err_is(err))
+        LOG_ERROR_EVENT(control->ring, "listen_failed", LOG_STR("listener", "admin"), LOG_ERR("error", err));
+}
+
+static struct replace_parts control_parts(struct control *control)
+{
+    return (struct replace_parts){.config = &control->config,
+                                  .log = control->log,
+                                  .ring = control->ring,
+                                  .sockets = &control->sockets,
+                                  .credit = &control->credit,
+                                  .possible_conns = control->possible_conns,
+                                  .keeper = control->keeper,
+                                  .ca = &control->ca,
+                                  .workers = control->workers,
+                                  .num_workers = control->num_workers,
+                                  .ctx = control,
+                                  .make_ca = control_make_ca,
+                                  .move_admin = control_move_admin};
+}
+
+static const struct config *control_current(void *ctx)
+{
+    return ((struct control *)ctx)->config;
+}
+
+static bool control_put(void *ctx, const struct config *next, struct config_mistakes *mistakes)
+{
+    struct replace_parts parts = control_parts(ctx);
+    return replace_config(&parts, next, mistakes);
+}
+
+static void control_make_reload(struct control *control)
+{
+    struct reload_options options = {.loop = control->net,
+                                     .log = control->ring,
+                                     .disk = control->disk_pool,
+                                     .port = control->port,
+                                     .environment = control->environment,
+                                     .ctx = control,
+                                     .current = control_current,
+                                     .put = control_put};
+    control->reload = reload_new(&options);
+}
+
 static void control_start(struct control *control)
 {
     if (!sockets_bind(&control->sockets, control->config, control->ring) || !control_start_admin(control)) {
@@ -495,14 +581,14 @@ static void control_init(struct control *control)
     control->num_base_handles = control_num_handles(control);
     control->resolve_pool = offload_pool_new("resolve", POOL_RESOLVE_THREADS, 0, POOL_QUEUE);
     control->sign_pool = offload_pool_new("sign", POOL_SIGN_THREADS, POOL_NICE, POOL_QUEUE);
-    control->password_pool =
-        offload_pool_new("password", POOL_PASSWORD_THREADS, POOL_NICE, LIMIT_PASSWORDS_QUEUED);
+    control->password_pool = offload_pool_new("password", POOL_PASSWORD_THREADS, POOL_NICE, LIMIT_PASSWORDS_QUEUED);
     control->disk_pool = offload_pool_new("disk", POOL_DISK_THREADS, 0, POOL_QUEUE);
     control->resolver = resolver_new(control->net, control->resolve_pool, control->port, 30000);
     control->ring = log_ring_new(control->log, "control");
     control->started_s = clock_system.wall_ms(&clock_system) / 1000;
     tick_init(&control->tick, control_ticked);
     deferred_init(&control->end_base, control_end_base);
+    control_make_reload(control);
     control_catch_signals(control);
 }
 
@@ -525,6 +611,7 @@ static void control_cleanup(struct control *control)
         worker_join(control->workers[i]);
     mem_free(control->workers);
     sockets_close(&control->sockets);
+    config_unref(control->config);
     offload_pool_free(control->resolve_pool);
     offload_pool_free(control->sign_pool);
     offload_pool_free(control->password_pool);
@@ -532,9 +619,9 @@ static void control_cleanup(struct control *control)
     uv_loop_close(&control->loop);
 }
 
-int core_run(const struct config *config, struct log *log, const char *version)
+int core_run(const struct config *config, const char *const *environment, struct log *log, const char *version)
 {
-    struct control control = {.config = config, .log = log, .version = version};
+    struct control control = {.config = config_ref(config), .environment = environment, .log = log, .version = version};
     mallopt(M_ARENA_MAX, 4); /* one heap per thread would hold what another has freed */
     signal(SIGPIPE, SIG_IGN);
     control_mask_signals(SIG_BLOCK);

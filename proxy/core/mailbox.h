@@ -9,6 +9,7 @@
 
 enum mail_kind {
     MAIL_RETIRED_CERTSET, /* ptr: the worker's reference to a certset that was displaced; control frees */
+    MAIL_RETIRED_CONFIG,  /* ptr: the same of a config */
     MAIL_CHALLENGE_SEEN,  /* text: the token */
     MAIL_SERVING,         /* number: the worker's generation has grown to it */
     MAIL_ENDED            /* the worker's thread is about to end: its last mail */

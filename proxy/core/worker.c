@@ -8,10 +8,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* Freed in its last event. */
 struct worker_listener {
     struct listener listener;
+    struct list node; /* in worker->listeners */
     struct worker *worker;
-    bool secure, open;
+    enum worker_place place;
 };
 
 struct worker {
@@ -23,8 +25,8 @@ struct worker {
     struct resolver *resolver;
     struct exchange_env exchange;
     struct conn_env conns;
-    struct worker_listener listeners[WORKER_MAX_LISTENERS];
-    size_t num_listeners;
+    struct list listeners;       /* open ones, and such as are closing */
+    uint64_t gone_connection_ms; /* last_connection_ms of listeners that have gone */
     struct mailbox *mailbox;
     unsigned index;
     enum worker_order order; /* carried out */
@@ -32,7 +34,7 @@ struct worker {
 
     /* shared */
     uv_async_t wake;
-    struct slot certsets;
+    struct slot certsets, updates;
     _Atomic int ordered;
     _Atomic uint64_t generation, alive_ms;
     _Atomic uint64_t num_conns, num_busy, num_tunnels, num_cut, num_tunnels_cut, last_connection_ms;
@@ -69,10 +71,12 @@ static void worker_report(struct worker *worker)
 {
     size_t tunnels;
     size_t busy = conn_num_busy(&worker->conns, &tunnels);
-    uint64_t last_ms = 0;
-    for (size_t i = 0; i < worker->num_listeners; i++)
-        if (worker->listeners[i].listener.last_connection_ms > last_ms)
-            last_ms = worker->listeners[i].listener.last_connection_ms;
+    uint64_t last_ms = worker->gone_connection_ms;
+    LIST_EACH(&worker->listeners, node)
+    {
+        uint64_t ms = container_of(node, struct worker_listener, node)->listener.last_connection_ms;
+        last_ms = ms > last_ms ? ms : last_ms;
+    }
     atomic_store_explicit(&worker->num_conns, worker->conns.num_conns, memory_order_relaxed);
     atomic_store_explicit(&worker->num_busy, busy, memory_order_relaxed);
     atomic_store_explicit(&worker->num_tunnels, tunnels, memory_order_relaxed);
@@ -95,11 +99,8 @@ static void worker_close_loop(void *ctx)
 
 static void worker_maybe_end(struct worker *worker)
 {
-    if (worker->closing)
+    if (worker->closing || !list_empty(&worker->listeners))
         return;
-    for (size_t i = 0; i < worker->num_listeners; i++)
-        if (worker->listeners[i].open)
-            return;
     if (worker->order < WORKER_CLOSE || worker->conns.num_conns > 0)
         return;
     worker->closing = true;
@@ -116,14 +117,18 @@ static void worker_emptied(struct conn_env *env)
 static void worker_listener_closed(struct listener *listener)
 {
     struct worker_listener *closed = container_of(listener, struct worker_listener, listener);
-    closed->open = false;
-    worker_maybe_end(closed->worker);
+    struct worker *worker = closed->worker;
+    if (listener->last_connection_ms > worker->gone_connection_ms)
+        worker->gone_connection_ms = listener->last_connection_ms;
+    list_remove(&closed->node);
+    mem_free(closed);
+    worker_maybe_end(worker);
 }
 
 static void worker_close_listeners(struct worker *worker)
 {
-    for (size_t i = 0; i < worker->num_listeners; i++)
-        listener_close(&worker->listeners[i].listener);
+    LIST_EACH(&worker->listeners, node)
+    listener_close(&container_of(node, struct worker_listener, node)->listener);
 }
 
 static void worker_cut(struct worker *worker)
@@ -151,9 +156,62 @@ static void worker_obey(struct worker *worker)
     worker_maybe_end(worker);
 }
 
+/* ---- another configuration ---- */
+
+/* Those of the place that are open, but for `except`. */
+static void worker_leave(struct worker *worker, enum worker_place place, const struct worker_listener *except)
+{
+    LIST_EACH(&worker->listeners, node)
+    {
+        struct worker_listener *old = container_of(node, struct worker_listener, node);
+        if (old->place == place && old != except)
+            listener_close(&old->listener);
+    }
+}
+
+static struct err worker_open(struct worker *worker, enum worker_place place, int fd, bool unix_socket,
+                              struct worker_listener **out_listener);
+
+static void worker_move(struct worker *worker, enum worker_place place, int fd, bool unix_socket)
+{
+    struct worker_listener *opened = NULL;
+    struct err err = worker_open(worker, place, fd, unix_socket, &opened);
+    if (err_is(err))
+        LOG_ERROR_EVENT(worker->exchange.log, "listen_failed", LOG_INT("worker", worker->index), LOG_ERR("error", err));
+    worker_leave(worker, place, opened);
+}
+
+static void worker_apply(struct worker *worker, const struct config *config)
+{
+    struct mail mail = {.kind = MAIL_RETIRED_CONFIG, .worker = worker->index, .ptr = (void *)worker->exchange.config};
+    worker->exchange.config = config;
+    resolver_set_ttl(worker->resolver, (uint64_t)config->upstream.dns_ttl_ms);
+    tls_server_set_serve_unknown(worker->conns.tls, config->tls.unknown_sni == CONFIG_SNI_DEFAULT);
+    pool_configure(worker->exchange.pool, config);
+    if (!mailbox_post(worker->mailbox, &mail))
+        config_unref(mail.ptr);
+}
+
+static void worker_take_update(struct worker *worker)
+{
+    struct worker_update *update = slot_take(&worker->updates);
+    if (!update)
+        return;
+    worker_apply(worker, update->config);
+    for (enum worker_place i = 0; i < NUM_WORKER_PLACES; i++) {
+        if (update->places[i].kind == WORKER_MOVE)
+            worker_move(worker, i, update->places[i].fd, update->places[i].unix_socket);
+        else if (update->places[i].kind == WORKER_LEAVE)
+            worker_leave(worker, i, NULL);
+    }
+    mem_free(update);
+}
+
 static void worker_woken(uv_async_t *wake)
 {
     struct worker *worker = container_of(wake, struct worker, wake);
+    if (!worker->closing)
+        worker_take_update(worker); /* first: what it opens is closed again by an order that came behind it */
     worker_take_certset(worker);
     worker_obey(worker);
     if (!worker->closing)
@@ -165,7 +223,7 @@ static void worker_woken(uv_async_t *wake)
 static void worker_connection(struct listener *listener, int fd)
 {
     struct worker_listener *from = container_of(listener, struct worker_listener, listener);
-    conn_open(&from->worker->conns, fd, listener->unix_socket, from->secure);
+    conn_open(&from->worker->conns, fd, listener->unix_socket, from->place == WORKER_HTTPS);
 }
 
 static void worker_credit_changed(struct listener *listener)
@@ -173,8 +231,9 @@ static void worker_credit_changed(struct listener *listener)
     struct worker *worker = container_of(listener, struct worker_listener, listener)->worker;
     if (listener->paused)
         LOG_WARN_EVENT(worker->exchange.log, "accept_paused", LOG_INT("max_conns", listener->credit->max),
-                       LOG_STR("msg", "every connection that descriptors allow is in use; raise the limit of open files "
-                                      "(ulimit -n), or PORTICO_MAX_CONNS where it is set"));
+                       LOG_STR("msg",
+                               "every connection that descriptors allow is in use; raise the limit of open files "
+                               "(ulimit -n), or PORTICO_MAX_CONNS where it is set"));
     else
         LOG_INFO_EVENT(worker->exchange.log, "accept_resumed", LOG_INT("worker", worker->index));
 }
@@ -269,29 +328,36 @@ struct worker *worker_new(const struct worker_options *options)
                                       .credit = options->credit,
                                       .emptied = worker_emptied};
     list_init(&worker->conns.conns);
+    list_init(&worker->listeners);
     atomic_store(&worker->generation, options->certset->generation);
     atomic_store(&worker->alive_ms, uv_hrtime() / 1000000);
     return worker;
 }
 
-struct err worker_listen(struct worker *worker, int fd, bool unix_socket, bool secure)
+static struct err worker_open(struct worker *worker, enum worker_place place, int fd, bool unix_socket,
+                              struct worker_listener **out_listener)
 {
-    if (worker->num_listeners == WORKER_MAX_LISTENERS)
-        abort(); /* https and http */
-    struct worker_listener *listener = &worker->listeners[worker->num_listeners];
-    listener->worker = worker;
-    listener->secure = secure;
-    listener->listener.connection = worker_connection;
-    listener->listener.credit_changed = worker_credit_changed;
-    listener->listener.closed = worker_listener_closed;
-    struct err err = listener_open(&listener->listener, worker->net, fd, unix_socket, worker->conns.credit);
+    struct worker_listener *opened = MEM_NEW(struct worker_listener);
+    opened->worker = worker;
+    opened->place = place;
+    opened->listener.connection = worker_connection;
+    opened->listener.credit_changed = worker_credit_changed;
+    opened->listener.closed = worker_listener_closed;
+    struct err err = listener_open(&opened->listener, worker->net, fd, unix_socket, worker->conns.credit);
     if (err_is(err)) {
         close(fd);
+        mem_free(opened);
         return err;
     }
-    listener->open = true;
-    worker->num_listeners++;
+    list_append(&worker->listeners, &opened->node);
+    *out_listener = opened;
     return ERR_OK;
+}
+
+struct err worker_listen(struct worker *worker, int fd, bool unix_socket, bool secure)
+{
+    struct worker_listener *opened;
+    return worker_open(worker, secure ? WORKER_HTTPS : WORKER_HTTP, fd, unix_socket, &opened);
 }
 
 struct err worker_start(struct worker *worker)
@@ -299,6 +365,17 @@ struct err worker_start(struct worker *worker)
     int status = uv_thread_create(&worker->thread, worker_main, worker);
     worker->started = status == 0;
     return status < 0 ? err_make(ERR_UV, status, "start a worker thread") : ERR_OK;
+}
+
+static void update_free(struct worker_update *update)
+{
+    if (!update)
+        return;
+    for (enum worker_place i = 0; i < NUM_WORKER_PLACES; i++)
+        if (update->places[i].kind == WORKER_MOVE)
+            close(update->places[i].fd);
+    config_unref(update->config);
+    mem_free(update);
 }
 
 void worker_join(struct worker *worker)
@@ -312,6 +389,7 @@ void worker_join(struct worker *worker)
     uv_loop_close(&worker->loop);
     passwords_free(worker->exchange.passwords);
     tls_server_free(worker->conns.tls);
+    update_free(slot_take(&worker->updates));
     certset_unref(slot_take(&worker->certsets));
     certset_unref(worker->exchange.certset);
     config_unref(worker->exchange.config);
@@ -323,6 +401,19 @@ void worker_join(struct worker *worker)
 void worker_publish(struct worker *worker, struct certset *set)
 {
     certset_unref(slot_put(&worker->certsets, set, &worker->wake));
+}
+
+void worker_configure(struct worker *worker, const struct worker_update *update)
+{
+    struct worker_update *next = MEM_NEW(struct worker_update), *unread = slot_take(&worker->updates);
+    *next = *update;
+    for (enum worker_place i = 0; unread && i < NUM_WORKER_PLACES; i++)
+        if (next->places[i].kind == WORKER_STAY) {
+            next->places[i] = unread->places[i];
+            unread->places[i].kind = WORKER_STAY;
+        }
+    update_free(unread);
+    slot_put(&worker->updates, next, &worker->wake);
 }
 
 void worker_order(struct worker *worker, enum worker_order order)

@@ -15,12 +15,22 @@ enum worker_order {
     WORKER_STOP   /* everything ends now */
 };
 
-enum { WORKER_MAX_LISTENERS = 2 };
+enum worker_place { WORKER_HTTPS, WORKER_HTTP, NUM_WORKER_PLACES };
+
+/* Another configuration, and what it changes of where the worker listens. */
+struct worker_update {
+    const struct config *config; /* a reference goes along */
+    struct {
+        enum { WORKER_STAY, WORKER_LEAVE, WORKER_MOVE } kind;
+        int fd; /* MOVE: bound; the worker's from then on */
+        bool unix_socket;
+    } places[NUM_WORKER_PLACES];
+};
 
 struct worker_options {
     unsigned index;
     const struct config *config;
-    struct certset *certset;   /* the first one; a reference goes along */
+    struct certset *certset; /* the first one; a reference goes along */
     struct log_ring *log;
     struct mailbox *mailbox;
     struct conn_credit *credit;
@@ -39,6 +49,10 @@ MUST_CHECK struct err worker_start(struct worker *worker);
 
 /* shared: control's side */
 void worker_publish(struct worker *worker, struct certset *set); /* a reference goes along */
+/* Its listeners open the new places before they leave the old ones, whose connections live on. Exchanges go on with the
+ * config that they began with; the one that is displaced comes home as MAIL_RETIRED_CONFIG. The latest config wins, but no
+ * place is lost. Not after WORKER_CLOSE has been ordered. */
+void worker_configure(struct worker *worker, const struct worker_update *update);
 void worker_order(struct worker *worker, enum worker_order order);
 /* The generation that it serves. */
 uint64_t worker_generation(const struct worker *worker);
@@ -50,7 +64,7 @@ const struct counters *worker_counters(const struct worker *worker);
 struct worker_load {
     uint64_t num_conns, num_busy, num_tunnels;
     uint64_t num_cut, num_tunnels_cut; /* what STOP ended */
-    uint64_t last_connection_ms;                        /* monotonic */
+    uint64_t last_connection_ms;       /* monotonic */
     struct pool_reach reach;
 };
 

@@ -98,12 +98,20 @@ static void front_expired(struct tick *tick)
 
 /* ---- reading requests ---- */
 
+/* A reload may have changed them. */
+static void front_set_limits(struct h1_front *front)
+{
+    front->reader.limits.head_bytes = (uint32_t)front_config(front)->client.max_header_bytes;
+    front->reader.limits.body_bytes = front_config(front)->client.max_request_body_bytes;
+}
+
 static void front_begin(struct h1_front *front)
 {
     front->state = H1F_HEAD;
     front->begun = true;
     front->answer_over = front->upgrade_asked = front->stopped = front->keep_alive = false;
     front->exchange = exchange_new(front->env, front->client, &front->base);
+    front_set_limits(front);
     h1_reader_begin(&front->reader, exchange_arena(front->exchange));
     front_arm(front, front_config(front)->client.header_timeout_ms);
 }
@@ -429,10 +437,7 @@ void h1_front_open(struct h1_front *front, struct stream *stream, struct exchang
     front->state = H1F_IDLE;
     front->stopped = front->begun = front->full = false;
     front->born_ms = net_loop_now_ms(env->loop);
-    struct h1_limits limits = H1_REQUEST_LIMITS;
-    limits.head_bytes = (uint32_t)env->config->client.max_header_bytes;
-    limits.body_bytes = env->config->client.max_request_body_bytes;
-    h1_reader_init(&front->reader, H1_REQUEST, &limits);
+    h1_reader_init(&front->reader, H1_REQUEST, &H1_REQUEST_LIMITS);
     deferred_init(&front->next, front_run_next);
     tick_init(&front->deadline, front_expired);
     stream->sink = &front->sink;

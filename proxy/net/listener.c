@@ -70,6 +70,11 @@ struct err listen_bind(const struct address *address, bool shared, int *out_fd)
     return listen_socket(&bound, true, out_fd);
 }
 
+struct err listen_bind_beside(const struct address *address, int *out_fd)
+{
+    return listen_socket(address, true, out_fd);
+}
+
 struct err listen_bind_again(int fd, int *out_fd)
 {
     struct address address = {.len = sizeof address.at};
@@ -90,7 +95,7 @@ struct err listen_bind_again(int fd, int *out_fd)
 static bool conn_credit_take(struct conn_credit *credit)
 {
     int64_t before = atomic_fetch_add_explicit(&credit->num_open, 1, memory_order_relaxed);
-    if (before < credit->max)
+    if (before < atomic_load_explicit(&credit->max, memory_order_relaxed))
         return true;
     atomic_fetch_sub_explicit(&credit->num_open, 1, memory_order_relaxed);
     return false;

@@ -13,13 +13,15 @@
 struct conn_credit {
     _Atomic int64_t num_open;
     _Atomic int64_t told_ms; /* when credit_changed was last called, on any worker */
-    int64_t max;
+    _Atomic int64_t max;
 };
 
 /* Binds and sets SO_REUSEPORT where `shared`; an IPv6 wildcard is dual-stack. Without it first: a second process would
  * otherwise silently take half of the traffic. Port 0 takes a free one. The socket listens from here on:
  * only a listening one keeps others off the address, and clients wait in its queue while we start. */
 MUST_CHECK struct err listen_bind(const struct address *address, bool shared, int *out_fd);
+/* The same, shared, where sockets of this very process listen on the port already: they would fail the first test. */
+MUST_CHECK struct err listen_bind_beside(const struct address *address, int *out_fd);
 /* One more socket on the address that `fd` is bound to, for one more worker. */
 MUST_CHECK struct err listen_bind_again(int fd, int *out_fd);
 

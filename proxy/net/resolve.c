@@ -38,6 +38,11 @@ struct resolver *resolver_new(struct net_loop *loop, struct offload_pool *pool, 
     return resolver;
 }
 
+void resolver_set_ttl(struct resolver *resolver, uint64_t ttl_ms)
+{
+    resolver->ttl_ms = ttl_ms;
+}
+
 void resolver_free(struct resolver *resolver)
 {
     if (!resolver)

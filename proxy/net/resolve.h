@@ -28,6 +28,8 @@ struct resolve_wait {
 /* `ttl_ms`: how long an answer is used before the name is asked again. */
 struct resolver *resolver_new(struct net_loop *loop, struct offload_pool *pool, struct offload_port *port,
                               uint64_t ttl_ms);
+/* For what is resolved from now on. */
+void resolver_set_ttl(struct resolver *resolver, uint64_t ttl_ms);
 /* Waits are dropped without a call; a job in flight frees itself. */
 void resolver_free(struct resolver *resolver);
 

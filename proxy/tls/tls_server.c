@@ -106,6 +106,11 @@ struct tls_server *tls_server_new(const struct tls_server_options *options)
     return server;
 }
 
+void tls_server_set_serve_unknown(struct tls_server *server, bool serve_unknown)
+{
+    server->serve_unknown = serve_unknown;
+}
+
 void tls_server_free(struct tls_server *server)
 {
     if (!server)

@@ -29,6 +29,8 @@ struct tls_server_options {
 
 struct tls_server *tls_server_new(const struct tls_server_options *options);
 void tls_server_free(struct tls_server *server);
+/* serve_unknown, for handshakes from now on. */
+void tls_server_set_serve_unknown(struct tls_server *server, bool serve_unknown);
 
 /* A server-side SSL for tls_stream_open. */
 SSL *tls_server_ssl(struct tls_server *server);

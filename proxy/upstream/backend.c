@@ -255,6 +255,8 @@ struct pool_reach pool_reach(const struct pool *pool)
     bool all_refused = true;
     for (size_t at = 0; (entry = map_next(&pool->backends, &at));) {
         const struct backend *backend = entry->value;
+        if (backend->retired)
+            continue;
         all_refused = all_refused && backend->refused;
         if (backend->reach.refused_ms > reach.refused_ms)
             reach.refused_ms = backend->reach.refused_ms;

@@ -221,22 +221,31 @@ static void health_add(struct health *health, const struct config_upstream *upst
     tick_init(&probe->tick, probe_tick);
     pool_wait_init(&probe->wait, health->pool, probe_acquired);
     probe->wait.once = true;
+    if (probe->backend->probe) /* a backend that is down stays so until a probe says otherwise */
+        probe->num_failures = probe->backend->probe->num_failures;
+    probe->backend->probe = probe;
     probe_rest(probe, HEALTH_STEP_MS);
+}
+
+static struct health *health_new(struct pool *pool, const struct config *config)
+{
+    if (config->upstream.health_path.len == 0)
+        return NULL;
+    struct health *health = MEM_NEW(struct health);
+    health->pool = pool;
+    health->config = config_ref(config);
+    health->probes = mem_calloc(config->num_upstreams + 1, sizeof(struct probe));
+    for (size_t i = 0; i < config->num_upstreams; i++)
+        if (config->upstreams[i]->protocol != CONFIG_PROTOCOL_TCP)
+            health_add(health, config->upstreams[i]);
+    return health;
 }
 
 void pool_watch(struct pool *pool, const struct config *config)
 {
-    health_free(pool->health);
-    pool->health = NULL;
-    if (config->upstream.health_path.len == 0)
-        return;
-    pool->health = MEM_NEW(struct health);
-    pool->health->pool = pool;
-    pool->health->config = config_ref(config);
-    pool->health->probes = mem_calloc(config->num_upstreams + 1, sizeof(struct probe));
-    for (size_t i = 0; i < config->num_upstreams; i++)
-        if (config->upstreams[i]->protocol != CONFIG_PROTOCOL_TCP)
-            health_add(pool->health, config->upstreams[i]);
+    struct health *before = pool->health;
+    pool->health = health_new(pool, config);
+    health_free(before);
 }
 
 static void health_bury(struct grave *grave)
@@ -257,6 +266,9 @@ void health_free(struct health *health)
         struct probe *probe = &health->probes[i];
         probe_rest(probe, HEALTH_STEP_MS);
         tick_stop(&probe->tick);
+        if (probe->backend->probe != probe) /* another has taken its place */
+            continue;
+        probe->backend->probe = NULL;
         if (probe->backend->down)
             backend_set_down(probe->backend, false);
     }

@@ -448,6 +448,27 @@ void pool_room(struct pool *pool)
         deferred_start(pool->loop, &pool->serve);
 }
 
+/* ---- another configuration ---- */
+
+void pool_configure(struct pool *pool, const struct config *config)
+{
+    struct map_entry *entry;
+    for (size_t at = 0; (entry = map_next(&pool->backends, &at));)
+        ((struct backend *)entry->value)->retired = true;
+    for (size_t i = 0; i < config->num_upstreams; i++) {
+        struct backend *named = map_get(&pool->backends, config->upstreams[i]->text);
+        if (named)
+            named->retired = false;
+    }
+    for (size_t at = 0; (entry = map_next(&pool->backends, &at));)
+        if (((struct backend *)entry->value)->retired) {
+            pool_h1_close_idle(entry->value);
+            pool_h2_leave(entry->value);
+        }
+    pool_watch(pool, config);
+    pool_room(pool); /* limits may have risen */
+}
+
 /* ---- the end ---- */
 
 void pool_close(struct pool *pool, void (*closed)(void *ctx), void *ctx)

@@ -34,6 +34,10 @@ struct pool *pool_new(const struct pool_options *options);
  * from within, when the last connection has gone; the pool is freed behind it. */
 void pool_close(struct pool *pool, void (*closed)(void *ctx), void *ctx);
 
+/* Another configuration is in service: connections to backends that it does not name are not kept, health
+ * checks are its own; what is known of a backend's health stays known. */
+void pool_configure(struct pool *pool, const struct config *config);
+
 /* Embedded by whoever wants a connection. */
 struct pool_wait {
     struct pool *pool;

@@ -89,7 +89,7 @@ static void conn_idle(struct h1_client *client)
     backend->num_idle++;
     list_prepend(&backend->idle, &conn->node);
     pool_room(backend->pool);
-    if (conn->max_idle == 0 || backend->pool->closing || idle_ms == 0) {
+    if (conn->max_idle == 0 || backend->pool->closing || backend->retired || idle_ms == 0) {
         h1_client_close(client);
         return;
     }

@@ -151,3 +151,9 @@ void pool_h2_close(struct backend *backend)
     LIST_EACH(&backend->sessions, node)
     h2_conn_close(&container_of(node, struct pool_h2_conn, node)->conn);
 }
+
+void pool_h2_leave(struct backend *backend)
+{
+    LIST_EACH(&backend->sessions, node)
+    h2_conn_leave(&container_of(node, struct pool_h2_conn, node)->conn);
+}

@@ -9,6 +9,7 @@
 #include "upstream/pool.h"
 
 struct health;
+struct probe;
 struct pool_h2_conn;
 
 /* Where a connection goes. Names move: what is used again is looked at, once a second at most. */
@@ -41,8 +42,10 @@ struct backend {
     size_t num_queued;             /* waits whose group begins with it */
     bool refused;                  /* the last attempt failed */
     bool not_http2;                /* and was told so in the log */
+    bool retired;                  /* the configuration in service does not name it: exchanges of an older one may still */
     struct pool_reach reach;
     enum backend_state state;
+    struct probe *probe;   /* its health check; NULL: none */
     bool down;             /* failed probes say so */
     unsigned num_failures; /* in a row, of requests */
     uint64_t ejected_until_ms;
@@ -132,6 +135,8 @@ bool pool_h2_adopt(struct backend *backend, struct pool_dial *dial, int fd, cons
 void pool_h2_adopt_stream(struct backend *backend, struct pool_dial *dial, struct stream *stream,
                           const struct config *config, struct slice preamble);
 void pool_h2_close(struct backend *backend);
+/* They end with the requests that they carry. */
+void pool_h2_leave(struct backend *backend);
 
 /* ---- health.c ---- */
 

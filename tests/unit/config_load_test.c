@@ -119,7 +119,7 @@ static void test_everything_given(void)
         "PORTICO_FORWARDED=BOTH", "PORTICO_PROXY_PROTOCOL_IN=on", "PORTICO_PROXY_PROTOCOL_OUT=v2-tls",
         "PORTICO_UPSTREAM_MAX_CONNS=10", "PORTICO_UPSTREAM_HEALTH=/up?x=1", "PORTICO_COMPRESS=zstd,gzip",
         "PORTICO_BASIC_AUTH=ann:" BCRYPT, "PORTICO_ALLOW_IPS=192.0.2.1", "PORTICO_ERROR_PAGE=<h1>Sorry</h1>",
-        "PORTICO_REQUEST_ID=off", "PORTICO_TRACEPARENT=generate"));
+        "PORTICO_REQUEST_ID=off", "PORTICO_TRACEPARENT=generate", "PORTICO_ENV_DIR=/"));
     if (!config)
         return;
     for (size_t i = 0; i < config_num_rows(); i++) /* none is missing above */
@@ -401,7 +401,7 @@ static void test_table(void)
     for (size_t i = 0; i < config_num_rows(); i++) {
         const struct config_row *row = &config_rows[i];
         CHECK(row->text.values && row->text.help && row->apply);
-        if (row->shown != SHOWN || !row->example || i == ROW_ACME_EAB_KID)
+        if (row->shown != SHOWN || !row->example || i == ROW_ACME_EAB_KID || i == ROW_ENV_DIR)
             continue;
         struct buf entry = {0};
         buf_printf(&entry, "%s=%s", row->text.name, row->example);

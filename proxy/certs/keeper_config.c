@@ -1,0 +1,295 @@
+#include "certs/keeper_internal.h"
+#include "certs/own_cert.h"
+#include "certs/self_test.h"
+
+/* ---- names that leave ---- */
+
+static void name_free(struct keeper_name *name)
+{
+    list_remove(&name->dirty);
+    list_remove(&name->announced);
+    list_remove(&name->refresh);
+    list_remove(&name->leaving);
+    keeper_name_cleanup(name);
+    mem_free((char *)name->text.ptr);
+    mem_free(name);
+}
+
+static bool name_is_being_stored(const struct keeper_name *name)
+{
+    const struct keeper *keeper = name->keeper;
+    for (size_t i = 0; i < keeper->num_state_batch; i++)
+        if (keeper->state_batch[i] == name)
+            return true;
+    return name->save.busy;
+}
+
+/* Its back-off is stored first: a name that is taken away and put back must not begin anew at the CA. */
+void keeper_sweep_leaving(struct keeper *keeper)
+{
+    bool writes = keeper->writer && !keeper->stopped;
+    LIST_EACH(&keeper->leaving, node)
+    {
+        struct keeper_name *name = container_of(node, struct keeper_name, leaving);
+        if (!name_is_being_stored(name) && (list_empty(&name->dirty) || !writes))
+            name_free(name);
+    }
+}
+
+static void name_leave(struct keeper_name *name)
+{
+    struct keeper *keeper = name->keeper;
+    LOG_DEBUG_EVENT(keeper->world.log, "name_removed", LOG_SLICE("name", name->text));
+    keeper_order_cancel(name);
+    keeper_look_at(name, INT64_MAX);
+    list_remove(&name->announced);
+    list_remove(&name->refresh);
+    list_append(&keeper->leaving, &name->leaving);
+    certset_remove(keeper_draft(keeper), name->text);
+}
+
+static struct keeper_name *keeper_take_back(struct keeper *keeper, struct slice text)
+{
+    LIST_EACH(&keeper->leaving, node)
+    {
+        struct keeper_name *name = container_of(node, struct keeper_name, leaving);
+        if (!slice_eq(name->text, text))
+            continue;
+        list_remove(node);
+        return name;
+    }
+    return NULL;
+}
+
+/* ---- names ---- */
+
+static enum name_kind keeper_kind_of(const struct keeper *keeper, const struct config_name *name)
+{
+    if (keeper->own && cert_covers(keeper->own, name->text))
+        return NAME_OWN;
+    switch (name->issuer) {
+    case CONFIG_ISSUER_ACME: return NAME_ACME;
+    case CONFIG_ISSUER_INTERNAL: return NAME_INTERNAL;
+    case CONFIG_ISSUER_OWN: break;
+    }
+    LOG_ERROR_EVENT(keeper->world.log, "name_not_covered", LOG_SLICE("name", name->text),
+                    LOG_STR("msg",
+                            "no CA may sign this name and the certificate of PORTICO_TLS_CERT does not have it: it "
+                            "is served with a placeholder"));
+    return NAME_OWN;
+}
+
+static struct keeper_name *name_new(struct keeper *keeper, struct slice text)
+{
+    struct keeper_name *name = MEM_NEW(struct keeper_name);
+    name->keeper = keeper;
+    name->text = slice_make(mem_dup(text.ptr, text.len), text.len);
+    list_init(&name->dirty);
+    list_init(&name->announced);
+    list_init(&name->refresh);
+    list_init(&name->leaving);
+    return name;
+}
+
+/* Whoever signs for it now is not who did: an order of before is abandoned, and the store may have what it needs. */
+static void name_set_kind(struct keeper_name *name, enum name_kind kind, bool is_new)
+{
+    struct keeper *keeper = name->keeper;
+    bool changed = !is_new && name->kind != kind;
+    name->kind = kind;
+    name->fresh = (is_new || changed || name->fresh) && keeper->loaded &&
+                  (kind == NAME_ACME || (kind == NAME_INTERNAL && !keeper->root));
+    if (changed)
+        keeper_order_cancel(name);
+    if ((changed || is_new) && name->cert) /* whether challenges are answered for it */
+        certset_put(keeper_draft(keeper), name->text, name->cert, kind == NAME_ACME);
+}
+
+/* From what there was to what is to be. */
+struct names_change {
+    struct map before; /* text to struct keeper_name: not wanted so far */
+    struct keeper *keeper;
+};
+
+static void keeper_add_name(struct names_change *change, struct slice text, enum name_kind kind)
+{
+    struct keeper *keeper = change->keeper;
+    if (map_get(&keeper->by_name, text))
+        return;
+    struct keeper_name *name = map_remove(&change->before, text);
+    bool is_new = name == NULL;
+    if (is_new)
+        name = keeper_take_back(keeper, text);
+    if (!name)
+        name = name_new(keeper, text);
+    name_set_kind(name, kind, is_new);
+    map_put(&keeper->by_name, text, name);
+    keeper->names[keeper->num_names++] = name;
+    keeper->has_internal = keeper->has_internal || kind == NAME_INTERNAL;
+}
+
+void keeper_set_names(struct keeper *keeper)
+{
+    const struct config *config = keeper->config;
+    size_t num_sans = config->names_from_certificate && keeper->own ? keeper->own->num_names : 0;
+    struct names_change change = {.before = keeper->by_name, .keeper = keeper};
+    struct map_entry *entry;
+    mem_free(keeper->names);
+    keeper->names = mem_calloc(config->num_names + num_sans, sizeof(void *));
+    keeper->num_names = 0;
+    keeper->by_name = (struct map){0};
+    keeper->has_internal = false;
+    for (size_t i = 0; i < config->num_names; i++)
+        keeper_add_name(&change, config->names[i].text, keeper_kind_of(keeper, &config->names[i]));
+    for (size_t i = 0; i < num_sans; i++)
+        keeper_add_name(&change, slice_str(keeper->own->names[i]), NAME_OWN);
+    for (size_t at = 0; (entry = map_next(&change.before, &at));)
+        name_leave(entry->value);
+    map_cleanup(&change.before);
+}
+
+void keeper_free_names(struct keeper *keeper)
+{
+    keeper->num_state_batch = 0;
+    LIST_EACH(&keeper->leaving, node)
+    name_free(container_of(node, struct keeper_name, leaving));
+    for (size_t i = 0; i < keeper->num_names; i++)
+        name_free(keeper->names[i]);
+    mem_free(keeper->names);
+    keeper->names = NULL;
+    keeper->num_names = 0;
+    map_cleanup(&keeper->by_name);
+}
+
+bool keeper_orders(const struct keeper *keeper)
+{
+    for (size_t i = 0; i < keeper->num_names; i++)
+        if (keeper->names[i]->kind == NAME_ACME)
+            return true;
+    return false;
+}
+
+/* ---- TLS_CERT ---- */
+
+struct err keeper_own_of(const struct config *config, struct cert **out_cert, struct buf *out_mistake)
+{
+    struct cert *cert = NULL;
+    *out_cert = NULL;
+    if (config->tls.cert.text.len == 0)
+        return ERR_OK;
+    struct err err = own_cert_new(config, &cert, out_mistake);
+    if (err_is(err))
+        return err;
+    if (cert->num_names)
+        err = self_test(cert, slice_str(cert->names[0]));
+    if (err_is(err)) {
+        buf_append_str(out_mistake, "PORTICO_TLS_CERT: the certificate does not work in a TLS handshake");
+        cert_unref(cert);
+        return err;
+    }
+    *out_cert = cert;
+    return ERR_OK;
+}
+
+/* ---- another configuration ---- */
+
+static bool same_own(const struct config *a, const struct config *b)
+{
+    return slice_eq(a->tls.cert.text, b->tls.cert.text) && slice_eq(a->tls.key.text, b->tls.key.text);
+}
+
+static bool config_orders(const struct config *config)
+{
+    for (size_t i = 0; i < config->num_names; i++)
+        if (config->names[i].issuer == CONFIG_ISSUER_ACME)
+            return true;
+    return false;
+}
+
+struct err keeper_prepare(const struct keeper *keeper, const struct config *config, struct transport *transport,
+                          struct keeper_change *out_change, struct buf *out_mistake)
+{
+    struct err err = ERR_OK;
+    *out_change = (struct keeper_change){.transport = transport};
+    if (same_own(keeper->config, config))
+        out_change->own = keeper->own ? cert_ref(keeper->own) : NULL;
+    else
+        err = keeper_own_of(config, &out_change->own, out_mistake);
+    if (!err_is(err) && config_orders(config))
+        err = keeper_engine_check(keeper, config, out_mistake);
+    if (err_is(err))
+        cert_unref(out_change->own);
+    else
+        out_change->config = config_ref(config);
+    return err;
+}
+
+void keeper_discard(struct keeper_change *change)
+{
+    cert_unref(change->own);
+    config_unref(change->config);
+    *change = (struct keeper_change){0};
+}
+
+/* Whoever the engine speaks to, or as whom, is another. */
+static bool keeper_needs_engine_anew(const struct keeper *keeper, const struct keeper_change *change)
+{
+    const struct config *before = keeper->config, *after = change->config;
+    return keeper->world.transport != change->transport || before->acme.accept_terms != after->acme.accept_terms ||
+           !slice_eq(before->acme.email, after->acme.email);
+}
+
+static void keeper_apply_engine(struct keeper *keeper, bool anew)
+{
+    struct buf mistake = {0};
+    bool needed = keeper_orders(keeper) && !keeper->stopped;
+    if (keeper->acme && (anew || !needed))
+        keeper_engine_free(keeper);
+    if (needed && !keeper->acme && err_is(keeper_engine_new(keeper, &mistake)))
+        LOG_ERROR_EVENT(keeper->world.log, "configuration_failed", LOG_STR("msg", buf_cstr(&mistake)));
+    if (anew)
+        keeper_order_forgive_engine(keeper);
+    buf_cleanup(&mistake);
+}
+
+static void keeper_apply_tickets(struct keeper *keeper, int64_t rotate_s)
+{
+    int64_t now_ms = keeper_mono_ms(keeper), due_ms = now_ms + rotate_s * 1000;
+    if (rotate_s == 0) {
+        ticket_ring_cleanup(&keeper_draft(keeper)->tickets);
+        keeper->tickets_due_ms = 0;
+    } else if (keeper->tickets_due_ms == 0 || due_ms < keeper->tickets_due_ms) {
+        keeper->tickets_due_ms = keeper->tickets_due_ms ? due_ms : now_ms;
+    }
+}
+
+static bool keeper_has_fresh(const struct keeper *keeper)
+{
+    for (size_t i = 0; i < keeper->num_names; i++)
+        if (keeper->names[i]->fresh)
+            return true;
+    return false;
+}
+
+void keeper_apply(struct keeper *keeper, struct keeper_change *change)
+{
+    bool anew = keeper_needs_engine_anew(keeper, change);
+    int64_t rotate_s = keeper->config->tls.ticket_rotate_s;
+    cert_unref(keeper->own);
+    config_unref(keeper->config);
+    keeper->own = change->own;
+    keeper->config = change->config;
+    keeper->world.transport = change->transport;
+    *change = (struct keeper_change){0};
+    keeper_set_names(keeper);
+    if (keeper->num_names)
+        certset_set_default(keeper_draft(keeper), keeper->names[0]->text);
+    keeper_apply_engine(keeper, anew);
+    if (rotate_s != keeper->config->tls.ticket_rotate_s)
+        keeper_apply_tickets(keeper, keeper->config->tls.ticket_rotate_s);
+    keeper_state_flush(keeper);
+    keeper_sweep_leaving(keeper);
+    if (keeper_has_fresh(keeper))
+        keeper_load_again(keeper);
+    keeper_look_all(keeper);
+}
