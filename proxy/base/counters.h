@@ -16,11 +16,17 @@
     X(HANDSHAKES_RESUMED)   \
     X(HANDSHAKES_FAILED)    \
     X(REQUESTS)             \
+    X(REQUESTS_HTTP2)       \
     X(RESPONSES_1XX)        \
     X(RESPONSES_2XX)        \
     X(RESPONSES_3XX)        \
     X(RESPONSES_4XX)        \
     X(RESPONSES_5XX)        \
+    X(RESPONSES_HTTP2_1XX)  \
+    X(RESPONSES_HTTP2_2XX)  \
+    X(RESPONSES_HTTP2_3XX)  \
+    X(RESPONSES_HTTP2_4XX)  \
+    X(RESPONSES_HTTP2_5XX)  \
     X(EXCHANGES_ABORTED)    \
     X(FIELDS_DROPPED)       \
     X(TUNNELS)              \
@@ -39,6 +45,7 @@
     X(CHALLENGES_ANSWERED)  \
     X(CERTSETS_APPLIED)
 
+/* REQUESTS and RESPONSES_nXX: HTTP/1.x alone. */
 enum counter {
 #define X(name) COUNTER_##name,
     COUNTERS(X)

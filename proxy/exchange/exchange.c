@@ -122,9 +122,13 @@ static void exchange_count_status(struct exchange *x, unsigned status)
 {
     static const enum counter classes[] = {COUNTER_RESPONSES_1XX, COUNTER_RESPONSES_2XX, COUNTER_RESPONSES_3XX,
                                            COUNTER_RESPONSES_4XX, COUNTER_RESPONSES_5XX};
+    static const enum counter classes_http2[] = {COUNTER_RESPONSES_HTTP2_1XX, COUNTER_RESPONSES_HTTP2_2XX,
+                                                 COUNTER_RESPONSES_HTTP2_3XX, COUNTER_RESPONSES_HTTP2_4XX,
+                                                 COUNTER_RESPONSES_HTTP2_5XX};
+    bool http2 = x->head && x->head->version == 20;
     x->status = (uint16_t)status;
     if (status >= 100 && status < 600)
-        exchange_count(x, classes[status / 100 - 1]);
+        exchange_count(x, (http2 ? classes_http2 : classes)[status / 100 - 1]);
 }
 
 /* The fields that go to the client, of an answer of the backend's or of ours. */
@@ -532,7 +536,7 @@ void exchange_head(struct exchange *x, struct head *head)
     x->request =
         head->body == BODY_NONE || (head->body == BODY_LENGTH && head->length == 0) ? REQUEST_WHOLE : REQUEST_BODY;
     x->continue_due = head->expect_continue && x->request != REQUEST_WHOLE;
-    exchange_count(x, COUNTER_REQUESTS);
+    exchange_count(x, head->version == 20 ? COUNTER_REQUESTS_HTTP2 : COUNTER_REQUESTS);
     x->route = route_request(x->config, x->env->certset, x->client, head, x->identity.secure, &x->arena);
     if (x->route.guarded)
         exchange_admit(x, policy_decide(x->config, x->identity.client_ip, head, x->env->passwords, &x->password));

@@ -89,6 +89,7 @@ static void answer_decline(struct h2_stream *stream)
     stream->answer = &head;
     stream->answer_fields = (struct fields){0};
     answer_submit_head(stream, false);
+    stream->answer = NULL;
     stream->out = H2A_ENDED;
     exchange_refuse(stream->exchange, NULL, 502, "the answer to the websocket handshake is wrong");
 }
@@ -187,12 +188,12 @@ void h2_answer_send(struct h2_stream *stream, size_t len)
     h2_out_refer(front->out, slice_make(stream->queue.ptr + stream->queue_at, len));
     stream->queue_at += len;
     front->queued_bytes -= len;
-    if (answer_queued(stream))
-        tick_start(&stream->front->env->loop->ticker, &stream->stall, LIMIT_WRITE_STALL_MS);
-    else
+    if (answer_queued(stream)) {
+        tick_start(&front->env->loop->ticker, &stream->stall, LIMIT_WRITE_STALL_MS);
+    } else {
         tick_stop(&stream->stall);
-    if (answer_queued(stream) == 0)
         answer_unsettle(stream);
+    }
 }
 
 void h2_answer_settle(struct h2_stream *stream)

@@ -51,6 +51,17 @@ def test_curl_uploads_a_mebibyte(launch, backends, need, framing):
     assert done.stdout == hashlib.sha256(body).hexdigest().encode() + b"2 200\n", done.stderr
 
 
+def test_requests_are_counted_by_protocol(launch, nginx, need):
+    need("curl")
+    portico = launch(nginx)
+    curl(portico, "/hello")
+    portico.get("a.test", "/hello")
+    metrics = portico.metrics()
+    for protocol in ("HTTP/1", "HTTP/2"):
+        assert metrics[f'portico_requests_total{{protocol="{protocol}"}}'] == 1
+        assert metrics[f'portico_responses_total{{code="2xx",protocol="{protocol}"}}'] == 1
+
+
 def test_http2_can_be_turned_off(launch, nginx, need):
     need("curl")
     assert curl(launch(nginx, HTTP2="false"), "/hello").stdout == b"hello from nginx\n1.1 200\n"

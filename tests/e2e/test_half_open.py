@@ -68,7 +68,7 @@ def test_x2_readers_that_stall_cost_no_more_than_the_documented_memory(launch, b
     try:
         for client in clients:
             client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
-        eventually(lambda: portico.metrics()["portico_requests_total"] >= num, "all requests")
+        eventually(lambda: portico.metrics()['portico_requests_total{protocol="HTTP/1"}'] >= num, "all requests")
         sent = -1
         while sent != portico.metrics()[TO_CLIENTS]:  # until every queue is as full as it gets
             sent = portico.metrics()[TO_CLIENTS]

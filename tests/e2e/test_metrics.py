@@ -65,10 +65,10 @@ def test_they_count_what_happened(launch, backends):
     with portico.plain() as client:
         client.get("a.test")
         metrics = portico.metrics()
-    assert metrics["portico_requests_total"] == 6
-    assert metrics['portico_responses_total{code="2xx"}'] == 4
-    assert metrics['portico_responses_total{code="3xx"}'] == 1
-    assert metrics['portico_responses_total{code="4xx"}'] == 1
+    assert metrics['portico_requests_total{protocol="HTTP/1"}'] == 6
+    assert metrics['portico_responses_total{code="2xx",protocol="HTTP/1"}'] == 4
+    assert metrics['portico_responses_total{code="3xx",protocol="HTTP/1"}'] == 1
+    assert metrics['portico_responses_total{code="4xx",protocol="HTTP/1"}'] == 1
     assert metrics['portico_handshakes_total{result="full"}'] == 4
     assert metrics["portico_connections_accepted_total"] == 5
     assert metrics["portico_upstream_connects_total"] >= 1
@@ -153,7 +153,8 @@ def test_every_class_of_status_and_every_reuse_is_counted(launch, backends):
             client.get("a.test", f"/{status}")
     portico.wait_event("access", count=6)
     metrics = portico.metrics()
-    counted = {code: metrics[f'portico_responses_total{{code="{code}"}}'] for code in ("2xx", "3xx", "4xx", "5xx")}
+    series = 'portico_responses_total{{code="{}",protocol="HTTP/1"}}'
+    counted = {code: metrics[series.format(code)] for code in ("2xx", "3xx", "4xx", "5xx")}
     assert counted == {"2xx": 2, "3xx": 1, "4xx": 1, "5xx": 2}
     assert metrics["portico_upstream_connects_total"] == 1
     assert metrics["portico_upstream_reuses_total"] == 5

@@ -140,7 +140,7 @@ def test_a_client_that_leaves_aborts_its_request(launch, backends, alpn):
     portico = launch(backends(answer))
     with portico.tls("a.test", context=tls_context(alpn=alpn)) as client:
         client.send("GET /wait HTTP/1.1\r\nHost: a.test\r\n\r\n")
-        portico.wait_until(lambda: portico.metrics()["portico_requests_total"] >= 1, "request")
+        portico.wait_until(lambda: portico.metrics()['portico_requests_total{protocol="HTTP/1"}'] >= 1, "request")
     assert ended.wait(10), "the backend went on working for nobody"
     assert portico.wait_event("access", path="/wait")["status"] == 499
     assert portico.get("a.test").status == 200

@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+enum { MAX_CUT_BYTES = 2048 }; /* the scripted backends read from the beginning at every byte */
+
 static const struct scenario answers_all = {
     .name = "fuzz",
     .answers = {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
@@ -49,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct slice input = slice_make((const char *)data + 1, len - 1);
     bool preface = !(data[0] & 4), leaves = data[0] & 8;
     fuzz_run(input, READ_BUFFER_BYTES, data[0] & 2, preface, leaves);
-    if (data[0] & 1)
+    if (data[0] & 1 && len <= MAX_CUT_BYTES)
         fuzz_run(input, 1 + (data[0] >> 4), data[0] & 2, preface, leaves);
     return 0;
 }

@@ -277,7 +277,7 @@ static void of_1000_requests_100_are_upstream_at_a_time(void)
     for (int i = 0; i < NUM; i++)
         CHECK(w.streams[i].ended && contains(&w.streams[i].body, "ok"));
     CHECK_INT(w.world.num_connects, LIMIT_H2_STREAMS);
-    CHECK_INT(counted(&w, COUNTER_REQUESTS), NUM);
+    CHECK_INT(counted(&w, COUNTER_REQUESTS_HTTP2), NUM);
     h2_world_close(&w);
 }
 
@@ -645,7 +645,7 @@ static void rapid_resets_end_the_connection(void)
     }
     raw_send(&w, &bytes);
     check_calmed(&w);
-    CHECK(counted(&w, COUNTER_REQUESTS) <= LIMIT_H2_RESETS + 1);
+    CHECK(counted(&w, COUNTER_REQUESTS_HTTP2) <= LIMIT_H2_RESETS + 1);
     h2_world_close(&w);
 }
 
@@ -669,7 +669,7 @@ static void provoked_resets_end_the_connection(void)
                 break;
         }
         check_calmed(&w);
-        CHECK(counted(&w, COUNTER_REQUESTS) <= LIMIT_H2_RESETS + 1);
+        CHECK(counted(&w, COUNTER_REQUESTS_HTTP2) <= LIMIT_H2_RESETS + 1);
         h2_world_close(&w);
     }
 }
@@ -683,7 +683,7 @@ static void refused_streams_are_bounded(void)
     for (int i = 0; i < 5000; i++)
         raw_request(&bytes, RAW, WHOLE, 2 * i + 1);
     raw_send(&w, &bytes);
-    CHECK(counted(&w, COUNTER_REQUESTS) <= LIMIT_H2_STREAMS);
+    CHECK(counted(&w, COUNTER_REQUESTS_HTTP2) <= LIMIT_H2_STREAMS);
     w.world.stream.stalled = false;
     h2_world_close(&w);
 }
