@@ -6,13 +6,15 @@
 #define ASK(method, path) ":method: " method "\n:scheme: https\n:authority: a.test\n:path: " path "\n"
 #define GET ASK("GET", "/")
 #define POST ASK("POST", "/")
-#define WEBSOCKET \
-    ":method: CONNECT\n:protocol: websocket\n:scheme: https\n:authority: a.test\n:path: /ws\nsec-websocket-version: 13\n"
+#define WEBSOCKET                                                                                                     \
+    ":method: CONNECT\n:protocol: websocket\n:scheme: https\n:authority: a.test\n:path: /ws\nsec-websocket-version: " \
+    "13\n"
 #define OK_TWO "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 enum { BIG = 1024 * 1024, WIDE = PEER_WIDE, DEFAULT_WINDOW = 65535 };
 
-static const struct run plain_run = {.read_bytes = READ_BUFFER_BYTES, .cut_client_at = FOREVER, .cut_backend_at = FOREVER};
+static const struct run plain_run = {
+    .read_bytes = READ_BUFFER_BYTES, .cut_client_at = FOREVER, .cut_backend_at = FOREVER};
 static const struct scenario by_hand = {.name = "by hand", .manual = true};
 static const struct scenario two_bytes = {.name = "ok", .answers = {OK_TWO, OK_TWO, OK_TWO, OK_TWO}};
 
@@ -121,8 +123,10 @@ static const struct exchange_case cases[] = {
      .asks = {ASK("GET", "/1"), ASK("GET", "/2")},
      .heads = {":status: 200\ncontent-length: 3\nx-case: A\n", ":status: 200\ncontent-length: 3\n"},
      .bodies = {"one", "two"}},
-    {.scenario = {.name = "bodies and trailers both ways",
-                  .answers = {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-R: 2\r\nHost: no\r\n\r\n"}},
+    {.scenario =
+         {.name = "bodies and trailers both ways",
+          .answers =
+              {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-R: 2\r\nHost: no\r\n\r\n"}},
      .asks = {POST},
      .body = "abc",
      .trailer = "1",
@@ -149,7 +153,9 @@ static const struct exchange_case cases[] = {
     {.scenario = {.name = "304", .answers = {"HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n"}},
      .asks = {GET},
      .heads = {":status: 304\netag: \"x\"\n"}},
-    {.scenario = {.name = "an answer until close", .answers = {"HTTP/1.1 200 OK\r\n\r\nuntil the end"}, .backend_closes = true},
+    {.scenario = {.name = "an answer until close",
+                  .answers = {"HTTP/1.1 200 OK\r\n\r\nuntil the end"},
+                  .backend_closes = true},
      .asks = {GET},
      .heads = {":status: 200\n"},
      .bodies = {"until the end"}},
@@ -460,14 +466,14 @@ static void requests_are_refused_as_in_http_1_1(void)
     static const struct {
         const char *fields, *status;
     } refused[] = {
-        {ASK("TRACE", "/"), ":status: 405"},                                                   /* R12 */
-        {":method: CONNECT\n:authority: a.test:443\n", ":status: 501"},                        /* R12 */
-        {GET "expect: 200-maybe\n", ":status: 417"},                                           /* R11 */
-        {":method: GET\n:scheme: https\n:authority: b.test\n:path: /\n", ":status: 421"},      /* R8 */
+        {ASK("TRACE", "/"), ":status: 405"},                                                            /* R12 */
+        {":method: CONNECT\n:authority: a.test:443\n", ":status: 501"},                                 /* R12 */
+        {GET "expect: 200-maybe\n", ":status: 417"},                                                    /* R11 */
+        {":method: GET\n:scheme: https\n:authority: b.test\n:path: /\n", ":status: 421"},               /* R8 */
         {":method: GET\n:scheme: https\n:authority: a.test\n:path: /\nhost: b.test\n", ":status: 400"}, /* H3 */
-        {":method: GET\n:scheme: http\n:authority: a.test\n:path: /\n", ":status: 400"},       /* H3 */
-        {":method: GET\n:scheme: https\n:authority: a@a.test\n:path: /\n", ":status: 400"},    /* H3, R7 */
-        {":method: GET\n:scheme: https\n:authority: a.test\n:path: /a#b\n", ":status: 400"},   /* R6 */
+        {":method: GET\n:scheme: http\n:authority: a.test\n:path: /\n", ":status: 400"},                /* H3 */
+        {":method: GET\n:scheme: https\n:authority: a@a.test\n:path: /\n", ":status: 400"},             /* H3, R7 */
+        {":method: GET\n:scheme: https\n:authority: a.test\n:path: /a#b\n", ":status: 400"},            /* R6 */
         {":method: GET\n:scheme: https\n:authority: a.test\n:path: /\xc3\xa9\n", ":status: 400"},
     };
     struct h2_world w;
@@ -540,8 +546,7 @@ static void raw_request(struct buf *out, const char *fields, uint8_t flags, int3
     while (rest.len) {
         struct slice line = slice_split(&rest, '\n');
         const char *at = memmem(line.ptr, line.len, "=", 1);
-        raw_field(&block, slice_first(line, (size_t)(at - line.ptr)),
-                  slice_skip(line, (size_t)(at - line.ptr) + 1));
+        raw_field(&block, slice_first(line, (size_t)(at - line.ptr)), slice_skip(line, (size_t)(at - line.ptr) + 1));
     }
     raw_frame(out, NGHTTP2_HEADERS, flags, id, buf_slice(&block));
     buf_cleanup(&block);
@@ -597,7 +602,7 @@ static void malformed_heads_are_reset_and_not_forwarded(void)
         CHECK_INT(code, NGHTTP2_PROTOCOL_ERROR);
         CHECK_INT(w.world.num_connects, 0);
         CHECK_INT(w.h2->budget.spent[H2_EXPENSE_RESET], 1); /* H4: provoked */
-        raw_request(&bytes, RAW, WHOLE, 3); /* HPACK and the connection go on */
+        raw_request(&bytes, RAW, WHOLE, 3);                 /* HPACK and the connection go on */
         raw_send(&w, &bytes);
         CHECK_INT(w.world.num_connects, 1);
         h2_world_close(&w);
@@ -658,7 +663,10 @@ static void provoked_resets_end_the_connection(void)
         begin_raw(&w);
         for (int i = 0; i < 300; i++) {
             int32_t id = 2 * i + 1;
-            raw_request(&bytes, kind == 0 ? RAW "upgrade=h2c\n" : kind == 1 ? RAW : RAW "content-length=1\n",
+            raw_request(&bytes,
+                        kind == 0   ? RAW "upgrade=h2c\n"
+                        : kind == 1 ? RAW
+                                    : RAW "content-length=1\n",
                         kind == 1 ? WHOLE : OPEN, id);
             if (kind == 1)
                 raw_frame(&bytes, NGHTTP2_WINDOW_UPDATE, 0, id, slice_make("\x7f\xff\xff\xff", 4));
@@ -787,11 +795,11 @@ static void connections_that_break_the_protocol_end(void)
         size_t len;
         uint32_t code;
     } broken[] = {
-        {NGHTTP2_DATA, 5, "x", 1, NGHTTP2_PROTOCOL_ERROR},                       /* idle stream */
-        {NGHTTP2_RST_STREAM, 5, "\0\0\0\0", 4, NGHTTP2_PROTOCOL_ERROR},          /* idle stream */
+        {NGHTTP2_DATA, 5, "x", 1, NGHTTP2_PROTOCOL_ERROR},              /* idle stream */
+        {NGHTTP2_RST_STREAM, 5, "\0\0\0\0", 4, NGHTTP2_PROTOCOL_ERROR}, /* idle stream */
         {NGHTTP2_PING, 0, "1234567", 7, NGHTTP2_FRAME_SIZE_ERROR},
         {NGHTTP2_SETTINGS, 0, "12345", 5, NGHTTP2_FRAME_SIZE_ERROR},
-        {NGHTTP2_WINDOW_UPDATE, 0, "\0\0\0\0", 4, NGHTTP2_PROTOCOL_ERROR},       /* H6 */
+        {NGHTTP2_WINDOW_UPDATE, 0, "\0\0\0\0", 4, NGHTTP2_PROTOCOL_ERROR},             /* H6 */
         {NGHTTP2_WINDOW_UPDATE, 0, "\x7f\xff\xff\xff", 4, NGHTTP2_FLOW_CONTROL_ERROR}, /* H6 */
         {NGHTTP2_CONTINUATION, 1, "x", 1, NGHTTP2_PROTOCOL_ERROR},
         {NGHTTP2_PUSH_PROMISE, 1, "\0\0\0\2", 4, NGHTTP2_PROTOCOL_ERROR},

@@ -19,7 +19,7 @@ struct peer_stream {
     struct slice upload;             /* what is left to be sent of the body */
     const char *upload_trailer;      /* a value of x-trailer, or NULL */
     bool open_end;                   /* the upload stays without an end */
-    bool answered, headed; /* the answer's status has come; its head */
+    bool answered, headed;           /* the answer's status has come; its head */
     bool ended, closed;
     uint32_t code; /* of its close */
 };
@@ -262,8 +262,9 @@ static inline void peer_upload(struct h2_world *w, int32_t id, struct slice more
 
 static inline void raw_frame(struct buf *out, uint8_t type, uint8_t flags, int32_t id, struct slice payload)
 {
-    const uint8_t head[9] = {(uint8_t)(payload.len >> 16), (uint8_t)(payload.len >> 8), (uint8_t)payload.len, type,
-                             flags, (uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id};
+    const uint8_t head[9] = {
+        (uint8_t)(payload.len >> 16), (uint8_t)(payload.len >> 8), (uint8_t)payload.len, type,       flags,
+        (uint8_t)(id >> 24),          (uint8_t)(id >> 16),         (uint8_t)(id >> 8),   (uint8_t)id};
     buf_append(out, head, sizeof head);
     buf_append_slice(out, payload);
 }

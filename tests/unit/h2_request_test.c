@@ -74,10 +74,23 @@ static void framing_is_what_the_frames_say(void)
 static void malformed_fields(void)
 {
     static const char *const malformed[] = {
-        GET "X-A=1\n",     GET "x a=1\n",       GET "=1\n",          GET "x-a= 1\n",         GET "x-a=1\t\n",
-        GET "x-a=a\rb\n",  GET "x-a=\x7f\n",    GET ":path=/\n",     GET ":odd=1\n",         GET "x-a=1\n:protocol=x\n",
-        GET "te=gzip\n",   GET "connection=\n", GET "upgrade=h2c\n", GET "keep-alive=300\n", GET "transfer-encoding=chunked\n",
-        GET "x-a:b=1\n",   GET "proxy-connection=close\n",
+        GET "X-A=1\n",
+        GET "x a=1\n",
+        GET "=1\n",
+        GET "x-a= 1\n",
+        GET "x-a=1\t\n",
+        GET "x-a=a\rb\n",
+        GET "x-a=\x7f\n",
+        GET ":path=/\n",
+        GET ":odd=1\n",
+        GET "x-a=1\n:protocol=x\n",
+        GET "te=gzip\n",
+        GET "connection=\n",
+        GET "upgrade=h2c\n",
+        GET "keep-alive=300\n",
+        GET "transfer-encoding=chunked\n",
+        GET "x-a:b=1\n",
+        GET "proxy-connection=close\n",
     };
     struct h2_request request;
     for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++)
