@@ -268,6 +268,7 @@ def test_an_upload_over_a_long_way_is_as_fast_as_over_http_1(launch, stuck, need
         assert digest == hashlib.sha256(body.read_bytes()).hexdigest()
         return float(seconds)
 
-    over_1 = min(upload("--http1.1") for _ in range(2))
-    over_2 = min(upload("--http2") for _ in range(2))
-    assert over_2 < over_1 * 1.25 + 0.5, f"HTTP/2 {over_2:.2f} s, HTTP/1.1 {over_1:.2f} s"
+    over_1 = min(upload("--http1.1") for _ in range(3))
+    over_2 = min(upload("--http2") for _ in range(3))
+    # half a second for the windows to grow, which TCP needs as well on a link of its own; 64 KiB would take 17 s
+    assert over_2 < over_1 * 1.4 + 0.5, f"HTTP/2 {over_2:.2f} s, HTTP/1.1 {over_1:.2f} s"
