@@ -171,7 +171,7 @@ bool h2_answer_body(struct front *base, struct slice bytes)
             return true;
     }
     answer_enqueue(stream, bytes);
-    stream->full = !answer_has_room(stream, FLOW_HIGH_BYTES);
+    stream->full = stream->full || !answer_has_room(stream, FLOW_HIGH_BYTES); /* until `drained` was told */
     if (stream->full)
         answer_unsettle(stream);
     return !stream->full;

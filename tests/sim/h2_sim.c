@@ -345,6 +345,27 @@ static void a_stream_with_no_window_stops_itself_alone(void)
     h2_world_close(&w);
 }
 
+/* A backend of HTTP/2 says more behind a stop: that there is room for it must not hide that the stop was never undone. */
+static void what_comes_behind_a_stop_does_not_undo_it(void)
+{
+    struct h2_world w;
+    begin(&w);
+    int32_t id = ask(&w, GET);
+    backend_says(&w, 0, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    struct front *front = &stream_at(&w, id)->base;
+    struct stream *backend = &w.world.backends[0].stream.base;
+    w.h2->full = true;
+    CHECK(!front->ops->body(front, SLICE_LIT("one")));
+    stream_read_stop(backend);
+    w.h2->full = false;
+    h2_front_wake(w.h2);
+    CHECK(!front->ops->body(front, SLICE_LIT("two")));
+    peer_settle(&w);
+    CHECK(w.world.backends[0].stream.reading);
+    CHECK(contains(&peer_at(&w, id)->body, "onetwo"));
+    h2_world_close(&w);
+}
+
 /* ---- uploads ---- */
 
 static void a_backend_that_keeps_up_earns_larger_windows(void)
@@ -1095,6 +1116,7 @@ int main(void)
     RUN(of_1000_requests_100_are_upstream_at_a_time);
     RUN(a_hundred_answers_that_nobody_reads_are_bounded);
     RUN(a_slow_socket_stops_every_backend_and_goes_on);
+    RUN(what_comes_behind_a_stop_does_not_undo_it);
     RUN(a_stream_with_no_window_stops_itself_alone);
     RUN(a_backend_that_keeps_up_earns_larger_windows);
     RUN(a_stopped_upload_is_held_within_its_window_and_starves_nobody);
