@@ -4,6 +4,7 @@
 #include "core/admin.h"
 #include "core/drain.h"
 #include "core/mailbox.h"
+#include "core/notify.h"
 #include "core/pages.h"
 #include "core/process.h"
 #include "core/reload.h"
@@ -12,12 +13,14 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     CONTROL_TICK_MS = 1000,
     CONTROL_DRAIN_TICK_MS = 100,
     CONTROL_ALIVE_MS = 10000, /* a worker that turned within this is alive */
     CONTROL_END_TICK_MS = 20,
+    CONTROL_STOP_EXTRA_MS = 5000, /* behind the drain's end: files are written, threads joined */
     POOL_RESOLVE_THREADS = 2,
     POOL_SIGN_THREADS = 2,
     POOL_PASSWORD_THREADS = 2,
@@ -55,7 +58,8 @@ struct control {
     struct worker **workers;
     size_t num_workers, num_ended;
     uv_signal_t signals[NUM_SIGNALS];
-    struct tick tick;
+    struct notify notify;
+    struct tick tick, watchdog;
     struct deferred end_base;
     enum control_phase phase;
     uint64_t drain_began_ms; /* of uv_hrtime */
@@ -76,6 +80,21 @@ static uint64_t control_now_ms(void)
 }
 
 /* ---- workers ---- */
+
+static void control_notify_ready(struct control *control)
+{
+    char status[96];
+    snprintf(status, sizeof status, "Serves %zu names with %zu workers", control->config->num_names,
+             control->num_workers);
+    notify_ready(&control->notify, status);
+}
+
+static void control_start_watchdog(struct control *control)
+{
+    uint64_t every_ms = notify_alive_every_ms(&control->notify);
+    if (every_ms)
+        tick_start(&control->net->ticker, &control->watchdog, every_ms);
+}
 
 /* Behind the first publication: the certset is complete before anybody can connect. */
 static void control_start_workers(struct control *control, struct certset *set)
@@ -111,6 +130,8 @@ static void control_start_workers(struct control *control, struct certset *set)
     LOG_INFO_EVENT(control->ring, "started", LOG_STR("version", control->version),
                    LOG_INT("workers", control->num_workers), LOG_INT("max_conns", control->credit.max));
     reload_start(control->reload);
+    control_notify_ready(control);
+    control_start_watchdog(control);
 }
 
 static void control_publish(void *ctx, struct certset *set)
@@ -199,6 +220,7 @@ static void control_end(struct control *control)
         control->store->ops->free(control->store);
     admin_close(control->admin);
     control->admin = NULL;
+    tick_stop(&control->watchdog);
     control_mask_signals(SIG_BLOCK); /* without a handler the next one would kill, and hide the exit code */
     for (int i = 0; i < NUM_SIGNALS; i++)
         uv_close((uv_handle_t *)&control->signals[i], NULL);
@@ -243,6 +265,8 @@ static void control_begin_stop(struct control *control)
         return;
     control_stop_reload(control);
     bool serving = control->phase != CONTROL_STARTING;
+    if (control->phase != CONTROL_DRAINING)
+        notify_stopping(&control->notify, CONTROL_STOP_EXTRA_MS, "Ends at once");
     control->phase = CONTROL_STOPPING;
     if (!serving) {
         control_abandon_workers(control);
@@ -304,6 +328,8 @@ static void control_begin_drain(struct control *control)
     control_stop_reload(control);
     control->drain_began_ms = control_now_ms();
     LOG_INFO_EVENT(control->ring, "draining", LOG_INT("timeout_ms", control->config->drain.timeout_ms));
+    notify_stopping(&control->notify, control->config->drain.timeout_ms + CONTROL_STOP_EXTRA_MS,
+                    "Finishes what is in flight");
     keeper_stop_ordering(control->keeper); /* gives the right to write up: whoever comes next takes over */
     for (size_t i = 0; i < control->num_workers; i++)
         worker_order(control->workers[i], WORKER_DRAIN);
@@ -381,6 +407,15 @@ static bool control_alive(const struct control *control)
         if (control_now_ms() > worker_alive_ms(control->workers[i]) + CONTROL_ALIVE_MS)
             return false;
     return true;
+}
+
+/* A worker that hangs is a reason for the manager to start another process. */
+static void control_watchdog(struct tick *tick)
+{
+    struct control *control = container_of(tick, struct control, watchdog);
+    if (control_alive(control))
+        notify_alive(&control->notify);
+    control_start_watchdog(control);
 }
 
 static bool control_get(void *ctx, struct slice path, bool local, struct admin_answer *out_answer)
@@ -545,6 +580,17 @@ static bool control_put(void *ctx, const struct config *next, struct config_mist
     return replace_config(&parts, next, mistakes);
 }
 
+static void control_reload_begun(void *ctx)
+{
+    notify_reloading(&((struct control *)ctx)->notify);
+}
+
+static void control_reload_ended(void *ctx, bool replaced)
+{
+    (void)replaced; /* a refused one ends it as well: what was there serves on */
+    control_notify_ready(ctx);
+}
+
 static void control_make_reload(struct control *control)
 {
     struct reload_options options = {.loop = control->net,
@@ -554,13 +600,38 @@ static void control_make_reload(struct control *control)
                                      .environment = control->environment,
                                      .ctx = control,
                                      .current = control_current,
-                                     .put = control_put};
+                                     .put = control_put,
+                                     .begun = control_reload_begun,
+                                     .ended = control_reload_ended};
     control->reload = reload_new(&options);
+}
+
+static void control_start_notify(struct control *control)
+{
+    struct notify_environment environment = {.notify_socket = getenv("NOTIFY_SOCKET"),
+                                             .watchdog_usec = getenv("WATCHDOG_USEC"),
+                                             .watchdog_pid = getenv("WATCHDOG_PID")};
+    struct err err = notify_open(&control->notify, &environment, getpid());
+    if (err_is(err))
+        LOG_WARN_EVENT(control->ring, "notify_failed", LOG_ERR("error", err),
+                       LOG_STR("msg", "the service manager is not told that Portico is ready"));
+}
+
+static bool control_bind(struct control *control)
+{
+    struct activation_environment environment = {.listen_pid = getenv("LISTEN_PID"),
+                                                 .listen_fds = getenv("LISTEN_FDS"),
+                                                 .listen_fdnames = getenv("LISTEN_FDNAMES")};
+    struct activation activation;
+    activation_read(&activation, &environment, getpid());
+    sockets_init(&control->sockets, control->config, control->ring);
+    return sockets_bind(&control->sockets, &activation);
 }
 
 static void control_start(struct control *control)
 {
-    if (!sockets_bind(&control->sockets, control->config, control->ring) || !control_start_admin(control)) {
+    control_start_notify(control);
+    if (!control_bind(control) || !control_start_admin(control)) {
         control->exit_code = 1;
         control_begin_stop(control);
         return;
@@ -587,6 +658,7 @@ static void control_init(struct control *control)
     control->ring = log_ring_new(control->log, "control");
     control->started_s = clock_system.wall_ms(&clock_system) / 1000;
     tick_init(&control->tick, control_ticked);
+    tick_init(&control->watchdog, control_watchdog);
     deferred_init(&control->end_base, control_end_base);
     control_make_reload(control);
     control_catch_signals(control);
@@ -610,6 +682,7 @@ static void control_cleanup(struct control *control)
     for (size_t i = 0; i < control->num_workers; i++)
         worker_join(control->workers[i]);
     mem_free(control->workers);
+    notify_close(&control->notify);
     sockets_close(&control->sockets);
     config_unref(control->config);
     offload_pool_free(control->resolve_pool);
