@@ -9,6 +9,7 @@
 #include "core/process.h"
 #include "core/reload.h"
 #include "core/replace.h"
+#include "core/sandbox.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -53,6 +54,7 @@ struct control {
     struct admin *admin;
     struct reload *reload; /* NULL once it drains */
     struct sockets sockets;
+    struct sandbox *sandbox;
     struct conn_credit credit;
     int64_t possible_conns;
     struct worker **workers;
@@ -630,6 +632,7 @@ static bool control_bind(struct control *control)
 
 static void control_start(struct control *control)
 {
+    sandbox_log(control->sandbox, control->ring);
     control_start_notify(control);
     if (!control_bind(control) || !control_start_admin(control)) {
         control->exit_code = 1;
@@ -683,6 +686,7 @@ static void control_cleanup(struct control *control)
         worker_join(control->workers[i]);
     mem_free(control->workers);
     notify_close(&control->notify);
+    sandbox_free(control->sandbox);
     sockets_close(&control->sockets);
     config_unref(control->config);
     offload_pool_free(control->resolve_pool);
@@ -698,6 +702,8 @@ int core_run(const struct config *config, const char *const *environment, struct
     mallopt(M_ARENA_MAX, 4); /* one heap per thread would hold what another has freed */
     signal(SIGPIPE, SIG_IGN);
     control_mask_signals(SIG_BLOCK);
+    control.sandbox = sandbox_new(config, getenv("RUNTIME_DIRECTORY"));
+    sandbox_apply(control.sandbox); /* before any thread is made */
     log_start(log);
     control_init(&control);
     control_mask_signals(SIG_UNBLOCK);

@@ -68,27 +68,6 @@ void sockets_moved(struct sockets *sockets, const struct config *next, const str
 /* Closes what was not handed over. */
 void sockets_change_cleanup(struct sockets_change *change);
 
-/* What another configuration changes of them. */
-struct sockets_change {
-    struct {
-        bool moved;
-        bool unix_socket;
-        int *fds; /* bound, one per worker, or one of the admin endpoint; -1: handed over; NULL: it listens no more */
-        size_t num_fds;
-    } places[NUM_SOCKETS];
-};
-
-/* Binds what `next` has elsewhere, while all that there is stays. False: a mistake for each that failed was added, and
- * nothing is bound. */
-MUST_CHECK bool sockets_prepare(const struct sockets *sockets, const struct config *next, size_t num_workers,
-                                struct sockets_change *out_change, struct config_mistakes *mistakes);
-/* Hands over what worker `i` is to do, into an update for it. */
-void sockets_hand_over(struct sockets_change *change, size_t i, struct worker_update *update);
-/* The configuration is `next` from now on; says where it listens. */
-void sockets_moved(struct sockets *sockets, const struct config *next, const struct sockets_change *change);
-/* Closes what was not handed over. */
-void sockets_change_cleanup(struct sockets_change *change);
-
 /* Closes what was not handed over. */
 void sockets_close(struct sockets *sockets);
 

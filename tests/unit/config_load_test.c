@@ -119,11 +119,7 @@ static void test_everything_given(void)
         "PORTICO_FORWARDED=BOTH", "PORTICO_PROXY_PROTOCOL_IN=on", "PORTICO_PROXY_PROTOCOL_OUT=v2-tls",
         "PORTICO_UPSTREAM_MAX_CONNS=10", "PORTICO_UPSTREAM_HEALTH=/up?x=1", "PORTICO_COMPRESS=zstd,gzip",
         "PORTICO_BASIC_AUTH=ann:" BCRYPT, "PORTICO_ALLOW_IPS=192.0.2.1", "PORTICO_ERROR_PAGE=<h1>Sorry</h1>",
-<<<<<<< HEAD
-        "PORTICO_REQUEST_ID=off", "PORTICO_TRACEPARENT=generate", "PORTICO_ENV_DIR=/"));
-=======
-        "PORTICO_REQUEST_ID=off", "PORTICO_TRACEPARENT=generate", "PORTICO_SANDBOX=off"));
->>>>>>> 4b83048 (core, config, deploy: systemd: what the manager is told, sockets that it passes, unit files)
+        "PORTICO_REQUEST_ID=off", "PORTICO_TRACEPARENT=generate", "PORTICO_ENV_DIR=/", "PORTICO_SANDBOX=off"));
     if (!config)
         return;
     for (size_t i = 0; i < config_num_rows(); i++) /* none is missing above */
