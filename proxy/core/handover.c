@@ -104,8 +104,8 @@ static void peer_ready(uv_poll_t *poll, int status, int events)
     struct handover_peer *peer = container_of(poll, struct handover_peer, poll);
     struct handover_message message = {.num_fds = 0};
     (void)events;
-    struct err err = status < 0 ? err_make(ERR_UV, status, "wait for the new process")
-                                : handover_receive(peer->fd, &message);
+    struct err err =
+        status < 0 ? err_make(ERR_UV, status, "wait for the new process") : handover_receive(peer->fd, &message);
     if (err.kind == ERR_SYSTEM && (err.code == EAGAIN || err.code == EINTR))
         return;
     handover_message_close(&message); /* nobody asked for any */
@@ -155,13 +155,10 @@ static void handover_ready(uv_poll_t *poll, int status, int events)
     int fd = accept4(handover->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         return;
-    if (!handover->peer) {
+    if (handover->peer)
+        close(fd); /* one at a time */
+    else
         peer_new(handover, fd);
-        return;
-    }
-    struct err err = handover_send(fd, HANDOVER_BUSY, NULL, 0);
-    (void)err; /* it learns it from the end as well */
-    close(fd);
 }
 
 /* ---- where it can be asked ---- */

@@ -7,7 +7,7 @@
  *    |<--- "end" --------------------|
  *    |---- "serving" --------------->|   the old one drains and ends
  *
- * An end of the connection before "serving" changes nothing for the old one. */
+ * An end of the connection before "serving" changes nothing for the old one. Whom it does not want it hangs up on. */
 #ifndef CORE_HANDOVER_WIRE_H
 #define CORE_HANDOVER_WIRE_H
 
@@ -17,7 +17,6 @@
 
 #define HANDOVER_HELLO "portico-handover 1"
 #define HANDOVER_END "end"
-#define HANDOVER_BUSY "busy"
 #define HANDOVER_SERVING "serving"
 #define HANDOVER_SOCKET ".handover" /* in STORAGE: the store passes over names with a dot */
 

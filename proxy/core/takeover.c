@@ -63,18 +63,26 @@ static struct err takeover_adopt(struct sockets *sockets, struct handover_messag
     return ERR_OK;
 }
 
+/* It hung up: by a reset where our word was still unread. */
+static bool takeover_refused(struct err err, const struct handover_message *message)
+{
+    return err_is(err) ? err.kind == ERR_SYSTEM && (err.code == ECONNRESET || err.code == EPIPE)
+                       : message->body.len == 0;
+}
+
 static struct err takeover_receive(int fd, struct sockets *sockets)
 {
     struct err err = handover_send(fd, HANDOVER_HELLO, NULL, 0);
     while (!err_is(err)) {
         struct handover_message message;
         err = handover_receive(fd, &message);
+        if (takeover_refused(err, &message))
+            return err_make(ERR_STATE, 0,
+                            "take over from a process that is ending, being relieved already, or another user's");
         if (err_is(err))
             break;
         if (slice_eq(message.body, SLICE_LIT(HANDOVER_END)))
             return ERR_OK;
-        if (message.body.len == 0 || slice_eq(message.body, SLICE_LIT(HANDOVER_BUSY)))
-            return err_make(ERR_STATE, 0, "take over from a process that is ending, or being relieved already");
         err = takeover_adopt(sockets, &message);
     }
     return err;

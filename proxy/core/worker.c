@@ -148,10 +148,10 @@ static void worker_obey(struct worker *worker)
         return;
     worker->order = order;
     worker->exchange.draining = true;
-    if (order >= WORKER_CLOSE) {
+    if (order >= WORKER_LEAVE)
         worker_close_listeners(worker);
+    if (order >= WORKER_CLOSE)
         conn_drain_all(&worker->conns);
-    }
     if (order == WORKER_STOP)
         worker_cut(worker);
     worker_maybe_end(worker);

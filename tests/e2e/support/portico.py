@@ -40,7 +40,7 @@ def _address(text):
 
 
 class Portico(Process):
-    def __init__(self, binary, variables, nofile=None, name="portico", stdout=None, wrapper=()):
+    def __init__(self, binary, variables, nofile=None, name="portico", stdout=None, wrapper=(), arguments=()):
         self.variables = dict(variables)
         self.judged = False
 
@@ -48,7 +48,7 @@ class Portico(Process):
             if nofile:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (nofile, nofile))
 
-        argv = [*wrapper, str(binary)]
+        argv = [*wrapper, str(binary), *arguments]
         super().__init__(
             name,
             argv,
