@@ -77,8 +77,8 @@ static void a_path_will_do(void)
 static void what_is_no_socket_is_said_and_harmless(void)
 {
     static const char *const wrong[] = {"relative", "@", "/", "vsock:2:1",
-                                        "/0123456789012345678901234567890123456789012345678901234567890123456789"
-                                        "0123456789012345678901234567890123456789"};
+                                        ("/0123456789012345678901234567890123456789012345678901234567890123456789"
+                                         "0123456789012345678901234567890123456789012345678901234567890")};
     struct notify notify;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         CHECK(err_is(open_with(&notify, wrong[i], "1000000", NULL)));
