@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "cli/print.h"
+#include "core/sandbox.h"
 
 static void print_source(FILE *file, const struct config_value *value)
 {
@@ -77,6 +78,13 @@ static void print_terms(FILE *file, const struct config *config)
         fputs("\nPORTICO_ACME_ACCEPT_TERMS is false: no certificate is ordered until its terms are accepted.\n", file);
 }
 
+static void print_sandbox(FILE *file, const struct config *config)
+{
+    char offer[256];
+    fprintf(file, "\nSandbox: %s\n",
+            config->sandbox == CONFIG_SANDBOX_OFF ? "off" : sandbox_offer(offer, sizeof offer));
+}
+
 int cli_check(const struct cli_call *call)
 {
     struct config *config;
@@ -92,6 +100,7 @@ int cli_check(const struct cli_call *call)
     print_values(call->out, config);
     print_names(call->out, config);
     print_terms(call->out, config);
+    print_sandbox(call->out, config);
     config_unref(config);
     return CLI_EXIT_CLEAN;
 }

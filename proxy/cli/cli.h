@@ -27,7 +27,7 @@ struct cli_call {
 /* args: the command's name, or nothing for `run`, and its arguments. */
 int cli_dispatch(const struct cli_call *call);
 
-/* Serves until told to end. */
+/* [--take-over]: serves until told to end. */
 int cli_run(const struct cli_call *call);
 /* Validates, and prints every effective value with its source. */
 int cli_check(const struct cli_call *call);

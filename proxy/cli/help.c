@@ -12,6 +12,7 @@ static const char usage[] =
     "\n"
     "Commands:\n"
     "  portico [run]                  serve until TERM\n"
+    "  portico run --take-over        the same, with the sockets of the process that serves the storage; it leaves\n"
     "  portico check                  validate, and print every effective value with its source\n"
     "  portico healthcheck [--ready]  ask the running process: 0 alive (or ready), 1 not\n"
     "  portico version                this version and its libraries'\n"

@@ -4,6 +4,7 @@
 #include "cli/print.h"
 #include "core/control.h"
 
+#include <string.h>
 #include <unistd.h>
 
 static enum log_format log_format_of(const struct config *config, int fd)
@@ -17,7 +18,11 @@ int cli_run(const struct cli_call *call)
 {
     struct config *config;
     struct config_mistakes mistakes = {0};
-    int refused = cli_no_args(call, "run");
+    bool take_over = call->num_args > 0 && strcmp(call->args[0], "--take-over") == 0;
+    struct cli_call rest = *call;
+    rest.args += take_over;
+    rest.num_args -= take_over;
+    int refused = cli_no_args(&rest, "run");
     if (refused)
         return refused;
     if (!config_load(call->environment, &config, &mistakes)) {
@@ -27,7 +32,7 @@ int cli_run(const struct cli_call *call)
     }
     struct log *log = log_new(STDOUT_FILENO, log_format_of(config, STDOUT_FILENO), config->log.level);
     /* Starts the log's writer, once it has masked the signals. */
-    int code = core_run(config, call->environment, log, call->version);
+    int code = core_run(config, call->environment, log, call->version, take_over);
     log_stop(log);
     log_free(log);
     config_unref(config);

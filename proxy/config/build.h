@@ -67,6 +67,7 @@ enum row {
     ROW_DRAIN_MIN,
     ROW_DRAIN_QUIET,
     ROW_DRAIN_TIMEOUT,
+    ROW_SANDBOX,
     NUM_ROWS
 };
 

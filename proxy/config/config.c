@@ -35,6 +35,7 @@ static const struct parse_choice traces[] = {
     {"off", CONFIG_TRACE_OFF}, {"pass", CONFIG_TRACE_PASS}, {"generate", CONFIG_TRACE_GENERATE}, {NULL, 0}};
 static const struct parse_choice unknown_snis[] = {
     {"reject", CONFIG_SNI_REJECT}, {"default", CONFIG_SNI_DEFAULT}, {NULL, 0}};
+static const struct parse_choice sandboxes[] = {{"auto", CONFIG_SANDBOX_AUTO}, {"off", CONFIG_SANDBOX_OFF}, {NULL, 0}};
 static const struct parse_choice log_levels[] = {{"debug", LOG_LEVEL_DEBUG},
                                                  {"info", LOG_LEVEL_INFO},
                                                  {"warn", LOG_LEVEL_WARN},
@@ -62,7 +63,7 @@ const struct config_row config_rows[NUM_ROWS] = {
                  CONFIG_RELOAD_LIVE},
         .example = "http://app:8000", .apply = upstream_apply},
     [ROW_HTTP_LISTEN] = {
-        .text = {P "HTTP_LISTEN", ":80", "`:80`, `[::]:80`, `127.0.0.1:8080`, `unix:/path`, `off`",
+        .text = {P "HTTP_LISTEN", ":80", "`:80`, `[::]:80`, `127.0.0.1:8080`, `unix:/path`, `systemd:NAME`, `off`",
                  "where plain HTTP is answered: ACME challenges, then HTTP_MODE", CONFIG_RELOAD_REBIND},
         .example = ":80", .apply = apply_listen, .field = FIELD(listen.http)},
     [ROW_HTTPS_LISTEN] = {
@@ -79,7 +80,7 @@ const struct config_row config_rows[NUM_ROWS] = {
                  "the port that clients reach HTTPS at, for redirects", CONFIG_RELOAD_LIVE},
         .example = ":443", .apply = apply_port, .field = FIELD(listen.https_public_port)},
     [ROW_ADMIN_LISTEN] = {
-        .text = {P "ADMIN_LISTEN", "127.0.0.1:9180", "as HTTP_LISTEN",
+        .text = {P "ADMIN_LISTEN", "127.0.0.1:9180", "`:9180`, `127.0.0.1:9180`, `unix:/path`, `off`",
                  "where health checks are answered", CONFIG_RELOAD_REBIND},
         .example = "127.0.0.1:9180", .apply = apply_listen, .field = FIELD(listen.admin)},
     [ROW_STORAGE] = {
@@ -316,6 +317,11 @@ const struct config_row config_rows[NUM_ROWS] = {
         .text = {P "DRAIN_TIMEOUT", "8s", "duration",
                  "what is in flight then is cut; counted from TERM", CONFIG_RELOAD_LIVE},
         .example = "25s", .apply = apply_duration_ms, .field = FIELD(drain.timeout_ms), .min = 0, .max = D},
+    [ROW_SANDBOX] = {
+        .text = {P "SANDBOX", "auto", "`auto`, `off`",
+                 "gives up what a proxy never needs (files elsewhere, other programs), by Landlock and seccomp where the kernel has them",
+                 CONFIG_RELOAD_RESTART},
+        .example = "off", .apply = apply_choice, .field = FIELD(sandbox), .choices = sandboxes},
 };
 /* clang-format on */
 

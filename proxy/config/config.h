@@ -20,7 +20,7 @@
 #include <stdatomic.h>
 
 /* Where to listen. */
-enum config_listen_kind { CONFIG_LISTEN_OFF, CONFIG_LISTEN_TCP, CONFIG_LISTEN_UNIX };
+enum config_listen_kind { CONFIG_LISTEN_OFF, CONFIG_LISTEN_TCP, CONFIG_LISTEN_UNIX, CONFIG_LISTEN_SYSTEMD };
 
 struct config_listen {
     enum config_listen_kind kind;
@@ -28,6 +28,7 @@ struct config_listen {
     bool host_is_ipv6;
     uint16_t port;     /* TCP; 0 lets the kernel choose */
     struct slice path; /* UNIX */
+    struct slice name; /* SYSTEMD: FileDescriptorName= of the sockets that were passed at start */
     struct slice text; /* as given, for logs */
 };
 
@@ -102,6 +103,7 @@ enum config_client_auth { CONFIG_CLIENT_AUTH_OFF, CONFIG_CLIENT_AUTH_OPTIONAL, C
 enum config_encoding { CONFIG_ENCODING_GZIP, CONFIG_ENCODING_BR, CONFIG_ENCODING_ZSTD, NUM_CONFIG_ENCODINGS };
 enum config_tls_policy { CONFIG_TLS_INTERMEDIATE, CONFIG_TLS_MODERN };
 enum config_unknown_sni { CONFIG_SNI_REJECT, CONFIG_SNI_DEFAULT };
+enum config_sandbox { CONFIG_SANDBOX_AUTO, CONFIG_SANDBOX_OFF }; /* auto: what the kernel has of it */
 enum config_log_format { CONFIG_LOG_AUTO, CONFIG_LOG_TEXT, CONFIG_LOG_JSON }; /* auto: text on a terminal, else JSON */
 enum config_access_log { CONFIG_ACCESS_JSON, CONFIG_ACCESS_COMMON, CONFIG_ACCESS_COMBINED, CONFIG_ACCESS_OFF };
 
@@ -221,6 +223,7 @@ struct config {
     } drain;
 
     uint32_t workers; /* 0: auto */
+    enum config_sandbox sandbox;
 
     /* One per row of the table, in its order. */
     struct config_value *values;

@@ -17,7 +17,8 @@ bool config_differs(const struct config *a, const struct config *b)
 
 bool config_listen_same(const struct config_listen *a, const struct config_listen *b)
 {
-    return a->kind == b->kind && slice_eq(a->host, b->host) && a->port == b->port && slice_eq(a->path, b->path);
+    return a->kind == b->kind && slice_eq(a->host, b->host) && a->port == b->port && slice_eq(a->path, b->path) &&
+           slice_eq(a->name, b->name);
 }
 
 static size_t num_only(const struct config *here, const struct config *there)

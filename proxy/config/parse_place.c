@@ -64,6 +64,18 @@ static const char *listen_unix(struct arena *arena, struct slice path, struct co
     return NULL;
 }
 
+static const char *listen_systemd(struct arena *arena, struct slice name, struct config_listen *out_listen)
+{
+    if (!name.len || name.len > 255)
+        return "needs a name of 1 to 255 characters behind systemd:, the FileDescriptorName= of the socket unit";
+    for (size_t i = 0; i < name.len; i++)
+        if ((unsigned char)name.ptr[i] <= ' ' || (unsigned char)name.ptr[i] >= 0x7f || name.ptr[i] == ':')
+            return "has a blank, a colon or a control character in its name, which no FileDescriptorName= has";
+    struct slice text = arena_printf(arena, "systemd:%.*s", (int)name.len, name.ptr);
+    *out_listen = (struct config_listen){.kind = CONFIG_LISTEN_SYSTEMD, .name = slice_skip(text, 8), .text = text};
+    return NULL;
+}
+
 static const char *listen_tcp(struct arena *arena, struct slice text, struct config_listen *out_listen)
 {
     struct parse_host_port parts;
@@ -91,7 +103,7 @@ const char *parse_listen(struct arena *arena, struct slice text, struct config_l
         return NULL;
     }
     if (slice_starts(text, SLICE_LIT("systemd:")))
-        return "names a systemd socket, which is not in this version";
+        return listen_systemd(arena, slice_skip(text, 8), out_listen);
     if (slice_starts(text, SLICE_LIT("unix:")))
         return listen_unix(arena, slice_skip(text, 5), out_listen);
     return listen_tcp(arena, text, out_listen);

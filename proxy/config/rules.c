@@ -31,13 +31,18 @@ static void rule_two_places(struct build *build, enum row a, const struct config
 {
     bool same_path =
         at_a->kind == CONFIG_LISTEN_UNIX && at_b->kind == CONFIG_LISTEN_UNIX && slice_eq(at_a->path, at_b->path);
-    if (!build_failed(build, a) && !build_failed(build, b) && (same_path || same_tcp_place(at_a, at_b)))
+    bool same_name = at_a->kind == CONFIG_LISTEN_SYSTEMD && at_b->kind == CONFIG_LISTEN_SYSTEMD &&
+                     slice_eq(at_a->name, at_b->name);
+    if (!build_failed(build, a) && !build_failed(build, b) && (same_path || same_name || same_tcp_place(at_a, at_b)))
         mistakes_add(build->mistakes, name_of(b), at_b->text, NULL, "is where %s listens already", name_of(a));
 }
 
 static void rule_places(struct build *build)
 {
     const struct config *config = build->config;
+    if (config->listen.admin.kind == CONFIG_LISTEN_SYSTEMD)
+        mistakes_add(build->mistakes, name_of(ROW_ADMIN_LISTEN), config->listen.admin.text, "127.0.0.1:9180",
+                     "would hide from `portico healthcheck` where to ask: give its address");
     rule_two_places(build, ROW_HTTP_LISTEN, &config->listen.http, ROW_HTTPS_LISTEN, &config->listen.https);
     rule_two_places(build, ROW_HTTP_LISTEN, &config->listen.http, ROW_ADMIN_LISTEN, &config->listen.admin);
     rule_two_places(build, ROW_HTTPS_LISTEN, &config->listen.https, ROW_ADMIN_LISTEN, &config->listen.admin);

@@ -3,21 +3,28 @@
 #include "certs/ca_transport.h"
 #include "core/admin.h"
 #include "core/drain.h"
+#include "core/handover.h"
 #include "core/mailbox.h"
+#include "core/notify.h"
 #include "core/pages.h"
 #include "core/process.h"
 #include "core/reload.h"
 #include "core/replace.h"
+#include "core/sandbox.h"
 
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     CONTROL_TICK_MS = 1000,
     CONTROL_DRAIN_TICK_MS = 100,
     CONTROL_ALIVE_MS = 10000, /* a worker that turned within this is alive */
     CONTROL_END_TICK_MS = 20,
+    CONTROL_LEAVE_MS = 1000,      /* for clients to hear of it in an answer, before idle connections are closed */
+    CONTROL_OFFER_TICKS = 10,
+    CONTROL_STOP_EXTRA_MS = 5000, /* behind the drain's end: files are written, threads joined */
     POOL_RESOLVE_THREADS = 2,
     POOL_SIGN_THREADS = 2,
     POOL_PASSWORD_THREADS = 2,
@@ -40,6 +47,7 @@ struct control {
     struct log *log;
     struct log_ring *ring;
     const char *version;
+    bool take_over;
     struct offload_pool *resolve_pool, *sign_pool, *password_pool, *disk_pool;
     struct offload_port *port;
     struct resolver *resolver;
@@ -50,16 +58,22 @@ struct control {
     struct admin *admin;
     struct reload *reload; /* NULL once it drains */
     struct sockets sockets;
+    struct sandbox *sandbox;
+    struct handover handover;
+    struct takeover takeover; /* of the process before us */
     struct conn_credit credit;
     int64_t possible_conns;
     struct worker **workers;
     size_t num_workers, num_ended;
     uv_signal_t signals[NUM_SIGNALS];
-    struct tick tick;
+    struct notify notify;
+    struct tick tick, watchdog;
     struct deferred end_base;
     enum control_phase phase;
     uint64_t drain_began_ms; /* of uv_hrtime */
     bool listeners_closed;
+    bool relieved; /* another process serves already */
+    unsigned num_offers;
     bool interrupted;
     int exit_code;
     size_t num_base_handles; /* those that go last */
@@ -76,6 +90,47 @@ static uint64_t control_now_ms(void)
 }
 
 /* ---- workers ---- */
+
+static void control_notify_ready(struct control *control)
+{
+    char status[96];
+    snprintf(status, sizeof status, "Serves %zu names with %zu workers", control->config->num_names,
+             control->num_workers);
+    notify_ready(&control->notify, status);
+}
+
+static void control_start_watchdog(struct control *control)
+{
+    uint64_t every_ms = notify_alive_every_ms(&control->notify);
+    if (every_ms)
+        tick_start(&control->net->ticker, &control->watchdog, every_ms);
+}
+
+/* A standby leaves it to the process that it stands by, and asks again. */
+static void control_offer_handover(struct control *control, bool over)
+{
+    struct err err = handover_open(&control->handover, control->config->storage.ptr, over);
+    if (err_is(err) && err.kind != ERR_STATE && control->num_offers == 0)
+        LOG_WARN_EVENT(control->ring, "handover_unavailable", LOG_ERR("error", err),
+                       LOG_STR("msg", "`portico run --take-over` cannot relieve this process"));
+    control->num_offers++;
+}
+
+static bool control_start_admin(struct control *control);
+
+/* Not before we serve: until then the old process answers health checks, too. */
+static void control_take_over_end(struct control *control)
+{
+    bool over = control->takeover.fd >= 0;
+    if (over && !control_start_admin(control))
+        LOG_WARN_EVENT(control->ring, "listen_failed", LOG_STR("listener", "admin"));
+    struct err err = takeover_end(&control->takeover);
+    if (err_is(err))
+        LOG_WARN_EVENT(control->ring, "take_over_incomplete", LOG_ERR("error", err),
+                       LOG_INT("pid", control->takeover.pid),
+                       LOG_STR("msg", "the other process does not know that it is relieved: end it with TERM"));
+    control_offer_handover(control, over);
+}
 
 /* Behind the first publication: the certset is complete before anybody can connect. */
 static void control_start_workers(struct control *control, struct certset *set)
@@ -111,6 +166,9 @@ static void control_start_workers(struct control *control, struct certset *set)
     LOG_INFO_EVENT(control->ring, "started", LOG_STR("version", control->version),
                    LOG_INT("workers", control->num_workers), LOG_INT("max_conns", control->credit.max));
     reload_start(control->reload);
+    control_take_over_end(control);
+    control_notify_ready(control);
+    control_start_watchdog(control);
 }
 
 static void control_publish(void *ctx, struct certset *set)
@@ -199,6 +257,8 @@ static void control_end(struct control *control)
         control->store->ops->free(control->store);
     admin_close(control->admin);
     control->admin = NULL;
+    handover_close(&control->handover);
+    tick_stop(&control->watchdog);
     control_mask_signals(SIG_BLOCK); /* without a handler the next one would kill, and hide the exit code */
     for (int i = 0; i < NUM_SIGNALS; i++)
         uv_close((uv_handle_t *)&control->signals[i], NULL);
@@ -243,6 +303,8 @@ static void control_begin_stop(struct control *control)
         return;
     control_stop_reload(control);
     bool serving = control->phase != CONTROL_STARTING;
+    if (control->phase != CONTROL_DRAINING)
+        notify_stopping(&control->notify, CONTROL_STOP_EXTRA_MS, "Ends at once");
     control->phase = CONTROL_STOPPING;
     if (!serving) {
         control_abandon_workers(control);
@@ -256,7 +318,7 @@ static void control_begin_stop(struct control *control)
 static struct drain_view control_look(struct control *control)
 {
     struct pool_reach reach = {0};
-    struct drain_view view = {.min_ms = control->config->drain.min_ms,
+    struct drain_view view = {.min_ms = control->relieved ? CONTROL_LEAVE_MS : control->config->drain.min_ms,
                               .quiet_ms = control->config->drain.quiet_ms,
                               .timeout_ms = control->config->drain.timeout_ms,
                               .now_ms = (int64_t)(control_now_ms() - control->drain_began_ms),
@@ -304,10 +366,26 @@ static void control_begin_drain(struct control *control)
     control_stop_reload(control);
     control->drain_began_ms = control_now_ms();
     LOG_INFO_EVENT(control->ring, "draining", LOG_INT("timeout_ms", control->config->drain.timeout_ms));
+    notify_stopping(&control->notify, control->config->drain.timeout_ms + CONTROL_STOP_EXTRA_MS,
+                    "Finishes what is in flight");
     keeper_stop_ordering(control->keeper); /* gives the right to write up: whoever comes next takes over */
+    handover_close(&control->handover);
     for (size_t i = 0; i < control->num_workers; i++)
-        worker_order(control->workers[i], WORKER_DRAIN);
+        worker_order(control->workers[i], control->relieved ? WORKER_LEAVE : WORKER_DRAIN);
     tick_start(&control->net->ticker, &control->tick, CONTROL_DRAIN_TICK_MS);
+}
+
+/* Another process serves with our sockets: what comes is for it alone from now on. */
+static void control_relieved(void *ctx, int pid)
+{
+    struct control *control = ctx;
+    if (control->phase != CONTROL_SERVING)
+        return;
+    LOG_INFO_EVENT(control->ring, "relieved", LOG_INT("pid", pid));
+    control->relieved = true;
+    admin_close(control->admin);
+    control->admin = NULL;
+    control_begin_drain(control);
 }
 
 /* ---- time and signals ---- */
@@ -325,6 +403,8 @@ static void control_ticked(struct tick *tick)
         for (size_t i = 0; i < control->num_workers; i++)
             worker_ping(control->workers[i]);
         control_acknowledge(control);
+        if (control->handover.fd < 0 && ++control->num_offers % CONTROL_OFFER_TICKS == 0)
+            control_offer_handover(control, false);
     }
     if (control->phase != CONTROL_ENDING)
         tick_start(&control->net->ticker, &control->tick,
@@ -381,6 +461,15 @@ static bool control_alive(const struct control *control)
         if (control_now_ms() > worker_alive_ms(control->workers[i]) + CONTROL_ALIVE_MS)
             return false;
     return true;
+}
+
+/* A worker that hangs is a reason for the manager to start another process. */
+static void control_watchdog(struct tick *tick)
+{
+    struct control *control = container_of(tick, struct control, watchdog);
+    if (control_alive(control))
+        notify_alive(&control->notify);
+    control_start_watchdog(control);
 }
 
 static bool control_get(void *ctx, struct slice path, bool local, struct admin_answer *out_answer)
@@ -545,6 +634,17 @@ static bool control_put(void *ctx, const struct config *next, struct config_mist
     return replace_config(&parts, next, mistakes);
 }
 
+static void control_reload_begun(void *ctx)
+{
+    notify_reloading(&((struct control *)ctx)->notify);
+}
+
+static void control_reload_ended(void *ctx, bool replaced)
+{
+    (void)replaced; /* a refused one ends it as well: what was there serves on */
+    control_notify_ready(ctx);
+}
+
 static void control_make_reload(struct control *control)
 {
     struct reload_options options = {.loop = control->net,
@@ -554,13 +654,53 @@ static void control_make_reload(struct control *control)
                                      .environment = control->environment,
                                      .ctx = control,
                                      .current = control_current,
-                                     .put = control_put};
+                                     .put = control_put,
+                                     .begun = control_reload_begun,
+                                     .ended = control_reload_ended};
     control->reload = reload_new(&options);
+}
+
+static void control_start_notify(struct control *control)
+{
+    struct notify_environment environment = {.notify_socket = getenv("NOTIFY_SOCKET"),
+                                             .watchdog_usec = getenv("WATCHDOG_USEC"),
+                                             .watchdog_pid = getenv("WATCHDOG_PID")};
+    struct err err = notify_open(&control->notify, &environment, getpid());
+    if (err_is(err))
+        LOG_WARN_EVENT(control->ring, "notify_failed", LOG_ERR("error", err),
+                       LOG_STR("msg", "the service manager is not told that Portico is ready"));
+}
+
+static bool control_take_over(struct control *control)
+{
+    struct err err = takeover_begin(&control->takeover, control->config->storage.ptr, &control->sockets);
+    if (err_is(err))
+        LOG_ERROR_EVENT(control->ring, "take_over_failed", LOG_ERR("error", err),
+                        LOG_STR("msg", "the process that serves PORTICO_STORAGE goes on"));
+    else if (control->takeover.fd < 0)
+        LOG_INFO_EVENT(control->ring, "take_over_nobody",
+                       LOG_STR("msg", "no process serves PORTICO_STORAGE: this is an ordinary start"));
+    else
+        LOG_INFO_EVENT(control->ring, "taking_over", LOG_INT("pid", control->takeover.pid));
+    return !err_is(err);
+}
+
+static bool control_bind(struct control *control)
+{
+    struct activation_environment environment = {.listen_pid = getenv("LISTEN_PID"),
+                                                 .listen_fds = getenv("LISTEN_FDS"),
+                                                 .listen_fdnames = getenv("LISTEN_FDNAMES")};
+    struct activation activation;
+    activation_read(&activation, &environment, getpid());
+    sockets_init(&control->sockets, control->config, control->ring);
+    return (!control->take_over || control_take_over(control)) && sockets_bind(&control->sockets, &activation);
 }
 
 static void control_start(struct control *control)
 {
-    if (!sockets_bind(&control->sockets, control->config, control->ring) || !control_start_admin(control)) {
+    sandbox_log(control->sandbox, control->ring);
+    control_start_notify(control);
+    if (!control_bind(control) || (control->takeover.fd < 0 && !control_start_admin(control))) {
         control->exit_code = 1;
         control_begin_stop(control);
         return;
@@ -587,8 +727,16 @@ static void control_init(struct control *control)
     control->ring = log_ring_new(control->log, "control");
     control->started_s = clock_system.wall_ms(&clock_system) / 1000;
     tick_init(&control->tick, control_ticked);
+    tick_init(&control->watchdog, control_watchdog);
     deferred_init(&control->end_base, control_end_base);
     control_make_reload(control);
+    control->takeover.fd = -1;
+    control->handover = (struct handover){.loop = control->net,
+                                          .log = control->ring,
+                                          .sockets = &control->sockets,
+                                          .ctx = control,
+                                          .relieved = control_relieved,
+                                          .fd = -1};
     control_catch_signals(control);
 }
 
@@ -610,6 +758,9 @@ static void control_cleanup(struct control *control)
     for (size_t i = 0; i < control->num_workers; i++)
         worker_join(control->workers[i]);
     mem_free(control->workers);
+    takeover_abandon(&control->takeover);
+    notify_close(&control->notify);
+    sandbox_free(control->sandbox);
     sockets_close(&control->sockets);
     config_unref(control->config);
     offload_pool_free(control->resolve_pool);
@@ -619,12 +770,19 @@ static void control_cleanup(struct control *control)
     uv_loop_close(&control->loop);
 }
 
-int core_run(const struct config *config, const char *const *environment, struct log *log, const char *version)
+int core_run(const struct config *config, const char *const *environment, struct log *log, const char *version,
+             bool take_over)
 {
-    struct control control = {.config = config_ref(config), .environment = environment, .log = log, .version = version};
+    struct control control = {.config = config_ref(config),
+                              .environment = environment,
+                              .log = log,
+                              .version = version,
+                              .take_over = take_over};
     mallopt(M_ARENA_MAX, 4); /* one heap per thread would hold what another has freed */
     signal(SIGPIPE, SIG_IGN);
     control_mask_signals(SIG_BLOCK);
+    control.sandbox = sandbox_new(config, getenv("RUNTIME_DIRECTORY"));
+    sandbox_apply(control.sandbox); /* before any thread is made */
     log_start(log);
     control_init(&control);
     control_mask_signals(SIG_UNBLOCK);

@@ -5,6 +5,7 @@
 #include "upstream/pool.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -147,10 +148,10 @@ static void worker_obey(struct worker *worker)
         return;
     worker->order = order;
     worker->exchange.draining = true;
-    if (order >= WORKER_CLOSE) {
+    if (order >= WORKER_LEAVE)
         worker_close_listeners(worker);
+    if (order >= WORKER_CLOSE)
         conn_drain_all(&worker->conns);
-    }
     if (order == WORKER_STOP)
         worker_cut(worker);
     worker_maybe_end(worker);
@@ -261,6 +262,9 @@ static void worker_main(void *arg)
     struct worker *worker = arg;
     struct mail mail = {.kind = MAIL_ENDED, .worker = worker->index};
     sigset_t all;
+    char name[16];
+    snprintf(name, sizeof name, "worker-%u", worker->index);
+    pthread_setname_np(pthread_self(), name);
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, NULL); /* control alone handles signals */
     uv_run(&worker->loop, UV_RUN_DEFAULT);

@@ -11,6 +11,7 @@
 enum worker_order {
     WORKER_RUN,
     WORKER_DRAIN, /* answers say Connection: close; listeners stay open */
+    WORKER_LEAVE, /* listeners close, for another process accepts from their sockets; idle connections wait for CLOSE */
     WORKER_CLOSE, /* listeners close, idle connections too; ends when the last one has gone */
     WORKER_STOP   /* everything ends now */
 };

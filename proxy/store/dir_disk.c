@@ -84,7 +84,7 @@ enum store_result dir_disk_identify(const struct dir_disk *disk, bool *out_marke
 
 /* --- Opening --- */
 
-static struct err path_make(const char *path)
+struct err dir_disk_make_path(const char *path)
 {
     struct err err = ERR_OK;
     char *copy = mem_strdup(path);
@@ -109,7 +109,7 @@ static struct err root_open(struct dir_disk *disk, int *out_fd)
     }
     int fd = open(disk->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) {
-        struct err err = path_make(disk->path);
+        struct err err = dir_disk_make_path(disk->path);
         if (err_is(err))
             return err;
         fd = open(disk->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -60,6 +60,9 @@ void dir_disk_cleanup(struct dir_disk *disk);
  * otherwise. Once it has succeeded it does nothing but look for wide modes again. */
 enum store_result dir_disk_open(struct dir_disk *disk, struct dir_found *out_found, struct dir_trouble *trouble);
 
+/* The directory and those above it, as far as they are not there yet: 0700, the others 0755. */
+MUST_CHECK struct err dir_disk_make_path(const char *path);
+
 /* The second half of the above: also asked again when the lock comes, since meanwhile somebody may have moved in.
  * out_marked: it holds the marker. */
 enum store_result dir_disk_identify(const struct dir_disk *disk, bool *out_marked, struct dir_trouble *trouble);

@@ -130,11 +130,16 @@ class Launcher:
             result.update(self.own_certificate("a.test", "b.test", "*.w.test"))
         return result
 
-    def __call__(self, upstream=None, wait=True, codes=(0,), nofile=None, wrapper=(), **variables):
+    def __call__(self, upstream=None, wait=True, codes=(0,), nofile=None, wrapper=(), arguments=(), **variables):
         """variables: without their prefix; None takes a default away. codes: exits that are in order."""
         name = f"portico{len(self.started) + 1}"
         portico = Portico(
-            self.binary, self.variables(upstream, **variables), nofile=nofile, name=name, wrapper=wrapper
+            self.binary,
+            self.variables(upstream, **variables),
+            nofile=nofile,
+            name=name,
+            wrapper=wrapper,
+            arguments=arguments,
         )
         self.started.append((portico, codes))
         if wait:

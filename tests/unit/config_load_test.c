@@ -119,7 +119,7 @@ static void test_everything_given(void)
         "PORTICO_FORWARDED=BOTH", "PORTICO_PROXY_PROTOCOL_IN=on", "PORTICO_PROXY_PROTOCOL_OUT=v2-tls",
         "PORTICO_UPSTREAM_MAX_CONNS=10", "PORTICO_UPSTREAM_HEALTH=/up?x=1", "PORTICO_COMPRESS=zstd,gzip",
         "PORTICO_BASIC_AUTH=ann:" BCRYPT, "PORTICO_ALLOW_IPS=192.0.2.1", "PORTICO_ERROR_PAGE=<h1>Sorry</h1>",
-        "PORTICO_REQUEST_ID=off", "PORTICO_TRACEPARENT=generate", "PORTICO_ENV_DIR=/"));
+        "PORTICO_REQUEST_ID=off", "PORTICO_TRACEPARENT=generate", "PORTICO_ENV_DIR=/", "PORTICO_SANDBOX=off"));
     if (!config)
         return;
     for (size_t i = 0; i < config_num_rows(); i++) /* none is missing above */
@@ -228,9 +228,15 @@ static void test_mistakes_of_rows(void)
                                "    for example: PORTICO_UPSTREAM=http://app:8000\n"},
         {"PORTICO_HTTP_LISTEN=80", "PORTICO_HTTP_LISTEN: `80` has no port\n"
                                    "    for example: PORTICO_HTTP_LISTEN=:80\n"},
-        {"PORTICO_HTTPS_LISTEN=systemd:x",
-         "PORTICO_HTTPS_LISTEN: `systemd:x` names a systemd socket, which is not in this version\n"
+        {"PORTICO_HTTPS_LISTEN=systemd:",
+         "PORTICO_HTTPS_LISTEN: `systemd:` needs a name of 1 to 255 characters behind systemd:, the FileDescriptorName= "
+         "of the socket unit\n"
          "    for example: PORTICO_HTTPS_LISTEN=:443\n"},
+        {"PORTICO_ADMIN_LISTEN=systemd:x",
+         "PORTICO_ADMIN_LISTEN: `systemd:x` would hide from `portico healthcheck` where to ask: give its address\n"
+         "    for example: PORTICO_ADMIN_LISTEN=127.0.0.1:9180\n"},
+        {"PORTICO_SANDBOX=on", "PORTICO_SANDBOX: `on` is none of auto, off\n"
+                               "    for example: PORTICO_SANDBOX=off\n"},
         {"PORTICO_HTTP_MODE=both", "PORTICO_HTTP_MODE: `both` is none of redirect, serve, off\n"
                                    "    for example: PORTICO_HTTP_MODE=redirect\n"},
         {"PORTICO_HTTPS_PUBLIC=:0", "PORTICO_HTTPS_PUBLIC: `:0` is no port from 1 to 65535\n"

@@ -176,6 +176,7 @@ static void test_listens(void)
         {"[::]:443", CONFIG_LISTEN_TCP, "::", true, 443, NULL},
         {"[2001:db8::1]:65535", CONFIG_LISTEN_TCP, "2001:db8::1", true, 65535, NULL},
         {"unix:/run/portico.sock", CONFIG_LISTEN_UNIX, "/run/portico.sock", false, 0, NULL},
+        {"systemd:web", CONFIG_LISTEN_SYSTEMD, "web", false, 0, NULL},
         {"off", CONFIG_LISTEN_OFF, "", false, 0, NULL},
         {"OFF", CONFIG_LISTEN_OFF, "", false, 0, NULL},
         {"443", 0, NULL, false, 0, "no port"},
@@ -197,7 +198,9 @@ static void test_listens(void)
         {"*:443", 0, NULL, false, 0, "numeric"},
         {"256.0.0.1:443", 0, NULL, false, 0, "numeric"},
         {"http://:80", 0, NULL, false, 0, "more than one colon"},
-        {"systemd:web", 0, NULL, false, 0, "not in this version"},
+        {"systemd:", 0, NULL, false, 0, "needs a name"},
+        {"systemd:a:b", 0, NULL, false, 0, "a colon"},
+        {"systemd:a b", 0, NULL, false, 0, "a blank"},
         {"unix:", 0, NULL, false, 0, "absolute path"},
         {"unix:run.sock", 0, NULL, false, 0, "absolute path"},
         {"unix:/a b", 0, NULL, false, 0, "blank"},
@@ -211,7 +214,10 @@ static void test_listens(void)
             continue;
         CHECK_INT(listen.kind, rows[i].kind);
         CHECK_INT(listen.host_is_ipv6, rows[i].ipv6);
-        CHECK_SLICE(listen.kind == CONFIG_LISTEN_UNIX ? listen.path : listen.host, rows[i].host);
+        CHECK_SLICE(listen.kind == CONFIG_LISTEN_UNIX      ? listen.path
+                    : listen.kind == CONFIG_LISTEN_SYSTEMD ? listen.name
+                                                           : listen.host,
+                    rows[i].host);
     }
     arena_cleanup(&arena);
 }

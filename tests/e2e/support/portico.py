@@ -40,7 +40,7 @@ def _address(text):
 
 
 class Portico(Process):
-    def __init__(self, binary, variables, nofile=None, name="portico", stdout=None, wrapper=()):
+    def __init__(self, binary, variables, nofile=None, name="portico", stdout=None, wrapper=(), arguments=()):
         self.variables = dict(variables)
         self.judged = False
 
@@ -48,8 +48,15 @@ class Portico(Process):
             if nofile:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (nofile, nofile))
 
-        argv = [*wrapper, str(binary)]
-        super().__init__(name, argv, env=environment(variables), preexec=limit if nofile else None, stdout=stdout)
+        argv = [*wrapper, str(binary), *arguments]
+        super().__init__(
+            name,
+            argv,
+            env=environment(variables),
+            preexec=limit if nofile else None,
+            stdout=stdout,
+            pass_fds=getattr(wrapper, "fds", ()),
+        )
 
     # --- where it is ---
 
@@ -127,6 +134,14 @@ class Portico(Process):
     def cpu_seconds(self):
         fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def threads(self):
+        """Names by number."""
+        tasks = pathlib.Path(f"/proc/{self.pid}/task").iterdir()
+        return {int(task.name): (task / "comm").read_text().strip() for task in tasks}
+
+    def worker_threads(self):
+        return sorted(number for number, name in self.threads().items() if name.startswith("worker"))
 
     def num_files(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))

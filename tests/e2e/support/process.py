@@ -14,7 +14,7 @@ SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime er
 class Process:
     """Owns the child: `stop` must be called. Lines that are JSON objects with an "event" become events."""
 
-    def __init__(self, name, argv, env=None, cwd=None, preexec=None, stdout=None):
+    def __init__(self, name, argv, env=None, cwd=None, preexec=None, stdout=None, pass_fds=()):
         self.name = name
         self.argv = argv
         self.events = []
@@ -29,6 +29,7 @@ class Process:
             stdout=stdout or subprocess.PIPE,
             stderr=subprocess.STDOUT if stdout is None else subprocess.PIPE,
             preexec_fn=preexec,
+            pass_fds=pass_fds,
             start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, args=[self.child.stdout or self.child.stderr], daemon=True)
