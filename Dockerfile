@@ -14,6 +14,10 @@ COPY deploy/install-deps deploy/
 COPY deploy/boringssl deploy/boringssl
 RUN deploy/install-deps --build ${BORINGSSL_GIT:+--boringssl-git "$BORINGSSL_GIT" "$BORINGSSL_COMMIT"}
 COPY . .
+# The time that files in the image carry; nothing else in it depends on when or where it was built. deploy/README.md.
+ARG SOURCE_DATE_EPOCH=0
+# A new value compiles again, to see that the result is the same.
+ARG COMPILE_AGAIN=
 # The libraries of Debian are linked in as well: smaller than carrying them, and an image is replaced as a whole anyway.
 RUN cmake -B /build -G Ninja -DCMAKE_BUILD_TYPE=Release -DTESTS=OFF -DDEPS_STATIC=ON \
       "-DBORINGSSL_ROOT=/deps/boringssl-${BORINGSSL_COMMIT:-r45}" \
