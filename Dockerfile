@@ -30,7 +30,7 @@ LABEL org.opencontainers.image.title="Portico" \
       org.opencontainers.image.description="Reverse proxy with automatic TLS, as a sidecar" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /image/ /
-# Any user will do that is in group 0, to which /var/lib/portico belongs: platforms that pick a user id do that. No file
+# The image's own user, with any group; or any user that is in group 0: platforms that pick a user id do that. No file
 # capability is needed: container engines let every user bind ports 80 and 443 (net.ipv4.ip_unprivileged_port_start=0).
 USER 65532:0
 VOLUME /var/lib/portico
