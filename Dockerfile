@@ -14,6 +14,10 @@ COPY deploy/install-deps deploy/
 COPY deploy/boringssl deploy/boringssl
 RUN deploy/install-deps --build ${BORINGSSL_GIT:+--boringssl-git "$BORINGSSL_GIT" "$BORINGSSL_COMMIT"}
 COPY . .
+# The time that files in the image carry; nothing else in it depends on when or where it was built. deploy/README.md.
+ARG SOURCE_DATE_EPOCH=0
+# A new value compiles again, to see that the result is the same.
+ARG COMPILE_AGAIN=
 # The libraries of Debian are linked in as well: smaller than carrying them, and an image is replaced as a whole anyway.
 RUN cmake -B /build -G Ninja -DCMAKE_BUILD_TYPE=Release -DTESTS=OFF -DDEPS_STATIC=ON \
       "-DBORINGSSL_ROOT=/deps/boringssl-${BORINGSSL_COMMIT:-r45}" \
@@ -26,7 +30,7 @@ LABEL org.opencontainers.image.title="Portico" \
       org.opencontainers.image.description="Reverse proxy with automatic TLS, as a sidecar" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /image/ /
-# Any user will do that is in group 0, to which /var/lib/portico belongs: platforms that pick a user id do that. No file
+# The image's own user, with any group; or any user that is in group 0: platforms that pick a user id do that. No file
 # capability is needed: container engines let every user bind ports 80 and 443 (net.ipv4.ip_unprivileged_port_start=0).
 USER 65532:0
 VOLUME /var/lib/portico

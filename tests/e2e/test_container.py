@@ -1,42 +1,27 @@
 """The image as users get it: built by the Dockerfile, run without rights on a read-only file system. It resolves a name,
-verifies a CA's server, gets a certificate and serves with it; and the compose file runs as written."""
+verifies a CA's server, gets a certificate and serves with it. It is the same from the same sources, and says what is inside."""
 
-import os
+import hashlib
+import io
+import json
 import pathlib
-import shutil
+import re
 import subprocess
+import tarfile
 import time
 
 import pytest
 
 from support.client import connect_tls
+from support.containers import DEPLOY, build, portico_image, run
 from support.ports import free_port
 
 pytestmark = pytest.mark.container
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-
-
-def run(*argv, timeout=600, check=True, **env):
-    done = subprocess.run(
-        [str(a) for a in argv], capture_output=True, text=True, timeout=timeout, check=False, env={**os.environ, **env}
-    )
-    assert not check or done.returncode == 0, f"{argv}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return done
-
 
 @pytest.fixture(scope="module")
-def base(need):
-    need("docker")
-    if run("docker", "info", check=False).returncode != 0:
-        pytest.skip("no Docker engine answers; .ci/run starts one")
-    return run(ROOT / ".ci" / "image", "base").stdout.split()[-1]
-
-
-@pytest.fixture(scope="module")
-def image(base):
-    run("docker", "build", "--network", "host", "--build-arg", f"BASE={base}", "-t", "portico", ROOT, timeout=900)
-    return "portico"
+def image():
+    return portico_image()
 
 
 class Container:
@@ -100,20 +85,65 @@ def test_it_gets_a_certificate_and_serves(image, containers, nginx, pebbles):
     assert run("docker", "inspect", "-f", "{{.State.ExitCode}}", container.id).stdout.strip() == "0"
 
 
-def test_the_compose_file_runs_as_written(image, base):
-    compose = shutil.which("docker-compose")
-    if not compose:
-        pytest.skip("docker-compose is not installed; deploy/install-deps --container installs it")
-    backend = run(ROOT / ".ci" / "image", "nginx").stdout.split()[-1]
-    ports = {"HTTP_PORT": str(free_port()), "HTTPS_PORT": str(free_port())}
-    env = {"BASE": base, "NGINX_IMAGE": backend, **ports}
-    command = [compose, "-p", f"portico-test-{os.getpid()}", "-f", ROOT / "deploy" / "compose" / "compose.yaml"]
-    try:
-        run(*command, "up", "-d", **env)
-        url = f"https://localhost:{ports['HTTPS_PORT']}/"
-        fetch = ["curl", "-sSk", "--fail", "--retry", "20", "--retry-connrefused", "--retry-delay", "1", url]
-        assert run(*fetch).stdout != ""
-        redirect = run("curl", "-sS", "-o", "/dev/null", "-w", "%{redirect_url}", f"http://localhost:{ports['HTTP_PORT']}/x")
-        assert redirect.stdout == f"https://localhost:{ports['HTTPS_PORT']}/x"
-    finally:
-        run(*command, "down", "-v", check=False, **env)
+def test_compiled_again_it_is_the_same(image):
+    """Elsewhere and later: a compilation that the engine has not kept, in another container."""
+    again = build("portico-test-again", "--build-arg", f"COMPILE_AGAIN={time.time()}")
+    archives = []
+    for name in (image, again):
+        done = subprocess.run([DEPLOY / "image-archive", name], capture_output=True, check=True)
+        archives.append((done.stdout, done.stderr))
+    run("docker", "rmi", again)
+    assert archives[0][1].startswith(b"sha256:")
+    assert archives[0][1] == archives[1][1]
+
+
+def test_the_archive_is_the_image(image):
+    """It carries the computed digest, loads under it, and runs as the built one does."""
+    archive = subprocess.run([DEPLOY / "image-archive", image], capture_output=True, check=True)
+    assert archive.stdout == subprocess.run([DEPLOY / "image-archive", image], capture_output=True, check=True).stdout
+    built = json.loads(run("docker", "image", "inspect", image).stdout)[0]
+    subprocess.run(["docker", "load", "-q"], input=archive.stdout, capture_output=True, check=True)
+    loaded = json.loads(run("docker", "image", "inspect", image).stdout)[0]
+    assert loaded["Id"] == archive.stderr.decode().strip()
+    assert loaded["RootFS"] == built["RootFS"]
+    for key in ("User", "ExposedPorts", "Entrypoint", "Volumes", "Healthcheck", "Labels"):
+        assert loaded["Config"][key] == built["Config"][key]
+
+
+@pytest.fixture(scope="module")
+def files(image):
+    """The image's file system, as the engine exports it."""
+    container = run("docker", "create", image).stdout.strip()
+    data = subprocess.run(["docker", "export", container], capture_output=True, check=True).stdout
+    run("docker", "rm", container)
+    return tarfile.open(fileobj=io.BytesIO(data))
+
+
+def test_it_holds_no_more_than_the_program_needs(files):
+    """One program; nothing set-uid, nothing that others may write."""
+    engines = ("dev", "proc", "sys", ".dockerenv", "etc/hostname", "etc/hosts", "etc/resolv.conf", "etc/mtab")
+    ours = [f for f in files.getmembers() if not f.name.startswith(engines)]
+    programs = {f.name for f in ours if f.isfile() and f.mode & 0o111}
+    assert {p for p in programs if "/ld-linux" not in p} == {"usr/bin/portico"}
+    assert [f.name for f in ours if f.mode & 0o6000 or f.mode & 0o002 and not f.issym()] == []
+
+
+def test_it_says_what_is_inside(image, files):
+    """SPDX, for those who look for a vulnerable version: every library that the build asks for, and BoringSSL."""
+    bill = json.load(files.extractfile("usr/share/doc/portico/sbom.spdx.json"))
+    assert bill["spdxVersion"] == "SPDX-2.3"
+    packages = {p["name"]: p for p in bill["packages"]}
+    binary = hashlib.sha256(files.extractfile("usr/bin/portico").read()).hexdigest()
+    assert packages["portico"]["checksums"] == [{"algorithm": "SHA256", "checksumValue": binary}]
+    declared = re.search(r"^build_packages=\(([^)]*)\)", (DEPLOY / "install-deps").read_text(), re.M).group(1).split()
+    libraries = {p for p in declared if re.fullmatch(r"z?lib.*-dev", p)} - {"libc6-dev", "libcrypt-dev"}
+    assert len(libraries) >= 7
+    assert libraries | {"libc6", "libcrypt1", "ca-certificates", "BoringSSL", "portico"} == set(packages)
+    said = run("docker", "run", "--rm", image, "version").stdout
+    assert f"BoringSSL {packages['BoringSSL']['versionInfo']}" in said
+    assert f"libuv {packages['libuv1-dev']['versionInfo'].split('-')[0]}" in said
+    ids = {p["SPDXID"] for p in bill["packages"]}
+    related = {r["relatedSpdxElement"] for r in bill["relationships"]}
+    assert related == ids  # nothing is listed that is not said how it got in
+    notices = files.extractfile("usr/share/doc/portico/NOTICES").read().decode()
+    assert all(f"==== {name} ====" in notices for name in libraries)

@@ -1,0 +1,192 @@
+"""The manifests under deploy/: rendered by kubectl, read as data, and run by podman, which knows a good part of what a
+kubelet does. What podman lacks, the ending of a pod above all, is played here as Kubernetes describes it."""
+
+import contextlib
+import functools
+import json
+import os
+import pathlib
+import re
+import resource
+import shutil
+import subprocess
+import threading
+import time
+
+import pytest
+
+from .containers import DEPLOY, ROOT, helper_image, run
+
+KUBERNETES = DEPLOY / "kubernetes"
+SIDECAR = "portico"
+
+
+def yaml():
+    return pytest.importorskip("yaml", reason="python3-yaml is not installed; deploy/install-deps --container installs it")
+
+
+@functools.cache
+def _own_kubectl():
+    """The machine's, where it is new enough for native sidecars."""
+    if not shutil.which("kubectl"):
+        return False
+    said = run("kubectl", "version", "--client", check=False).stdout
+    version = re.search(r"Client Version: v1\.(\d+)", said)
+    return bool(version) and int(version.group(1)) >= 29
+
+
+def kubectl(*arguments, directory, check=True, stdin=None):
+    """With a directory that it may read. No cluster is asked, ever."""
+    if _own_kubectl():
+        return run("kubectl", *arguments, check=check, stdin=stdin, KUBECONFIG="/dev/null")
+    box = ["docker", "run", "-i", "--rm", "--network", "none", "-v", f"{directory}:{directory}:ro", helper_image("kubectl")]
+    return run(*box, "kubectl", *arguments, check=check, stdin=stdin)
+
+
+def render(directory, root=KUBERNETES):
+    """The objects of a kustomization, by kind and name."""
+    text = kubectl("kustomize", directory, directory=root).stdout
+    return {(o["kind"], o["metadata"]["name"]): o for o in yaml().safe_load_all(text)}
+
+
+class Pod:
+    """A pod template, with what Kubernetes says of it."""
+
+    def __init__(self, deployment):
+        self.deployment = deployment
+        self.spec = deployment["spec"]["template"]["spec"]
+
+    @property
+    def containers(self):
+        return {c["name"]: c for c in self.spec.get("initContainers", []) + self.spec["containers"]}
+
+    @property
+    def sidecar(self):
+        return self.containers[SIDECAR]
+
+    def environment(self):
+        return {e["name"]: e["value"] for e in self.sidecar.get("env", [])}
+
+    def volume(self, name):
+        return next(v for v in self.spec["volumes"] if v["name"] == name)
+
+    def mounted(self, path):
+        """The volume behind a directory of the sidecar."""
+        return self.volume(next(m["name"] for m in self.sidecar["volumeMounts"] if m["mountPath"] == path))
+
+
+# --- podman ---
+
+
+class Pods:
+    """podman with configuration and storage of its own."""
+
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory)
+        files, processes = (min(resource.getrlimit(which)[1], most) for which, most in
+                            ((resource.RLIMIT_NOFILE, 20000), (resource.RLIMIT_NPROC, 30000)))  # fmt: skip
+        containers = self.directory / "containers.conf"
+        containers.write_text(
+            # podman's own default asks for more than a container without CAP_SYS_RESOURCE may give
+            f'[containers]\ndefault_ulimits = ["nofile={files}:{files}", "nproc={processes}:{processes}"]\n'
+            '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
+        )
+        storage = self.directory / "storage.conf"
+        storage.write_text(f'[storage]\ndriver = "overlay"\nrunroot = "{directory}/run"\ngraphroot = "{directory}/data"\n')
+        self.env = {"CONTAINERS_CONF": str(containers), "CONTAINERS_STORAGE_CONF": str(storage)}
+
+    def __call__(self, *arguments, check=True, stdin=None):
+        return run("podman", *arguments, check=check, stdin=stdin, **self.env)
+
+    def load(self, image):
+        """From the other engine. The archive, and not the other's own, because it has no history to disagree about."""
+        archive = subprocess.run([DEPLOY / "image-archive", image], capture_output=True, check=True)
+        subprocess.run(["podman", "load", "-q"], input=archive.stdout, capture_output=True, check=True, env={**os.environ, **self.env})
+
+    def close(self):
+        for what in (("pod", "rm", "-f", "-a", "-t", "1"), ("volume", "rm", "-f", "-a"), ("rmi", "-f", "-a")):
+            self(*what, check=False)
+        with contextlib.suppress(OSError):
+            shutil.rmtree(self.directory / "data")
+
+
+def playable(objects, ports):
+    """The objects as podman 4.3 takes them. What it does not know is done by the test or has no meaning on one machine."""
+    result = []
+    for (kind, name), given in objects.items():
+        it = json.loads(json.dumps(given))
+        if kind == "Secret":  # it knows no volumes of Secrets
+            it = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": it["stringData"]}
+        elif kind == "Deployment":
+            it = _playable_pod(it, ports)
+        elif kind == "Service":
+            continue
+        result.append(it)
+    return sorted(result, key=lambda o: o["kind"] == "Pod")
+
+
+def _playable_pod(deployment, ports):
+    template = deployment["spec"]["template"]
+    spec = template["spec"]
+    assert "initContainers" not in spec, "podman waits for the end of init containers, sidecar or not"
+    spec["restartPolicy"] = "Never"  # it shall not start again what ends before the pod does; a kubelet does not either
+    for container in spec["containers"]:
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):  # these need systemd, and curl in the image
+            container.pop(probe, None)
+        container["image"] = "localhost/" + (container["image"] if ":" in container["image"] else container["image"] + ":latest")
+        for port in container.get("ports", []):
+            port["hostPort"] = ports[port["name"]]
+    for volume in spec["volumes"]:
+        if "secret" in volume:
+            volume["configMap"] = {"name": volume.pop("secret")["secretName"]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {**template["metadata"], "name": deployment["metadata"]["name"]}, "spec": spec}
+
+
+class RunningPod:
+    """A pod that podman runs, and its ending in the order of a kubelet."""
+
+    def __init__(self, pods, objects, ports):
+        self.pods, self.ports = pods, ports
+        self.pod = Pod(next(o for (kind, _), o in objects.items() if kind == "Deployment"))
+        self.name = self.pod.deployment["metadata"]["name"]
+        self.ended = {}  # container: seconds after the end was asked for
+        manifest = yaml().safe_dump_all(playable(objects, ports))
+        done = pods("play", "kube", "-", stdin=manifest, check=False)
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{manifest}"
+
+    def container(self, name):
+        return f"{self.name}-{name}"
+
+    def logs(self, name=SIDECAR):
+        done = self.pods("logs", self.container(name), check=False)
+        return done.stdout + done.stderr
+
+    def exit_code(self, name=SIDECAR):
+        return int(self.pods("inspect", self.container(name), "--format", "{{.State.ExitCode}}").stdout)
+
+    def running(self, name):
+        return self.pods("inspect", self.container(name), "--format", "{{.State.Running}}").stdout.strip() == "true"
+
+    def end(self, sidecar_is_native):
+        """As the kubelet ends a pod: every preStop hook at once; TERM to each container after its own hook, but to a native
+        sidecar after all others have ended; KILL when the grace period, hooks included, is over."""
+        grace = self.pod.spec["terminationGracePeriodSeconds"]
+        started = time.monotonic()
+        apps_gone = threading.Barrier(len(self.pod.containers))
+
+        def end_one(name, container):
+            hook = container.get("lifecycle", {}).get("preStop")
+            if hook:  # one that fails is an event in the log, no more
+                self.pods("exec", self.container(name), *hook["exec"]["command"], check=False)
+            if name == SIDECAR and sidecar_is_native:
+                apps_gone.wait()
+            left = max(1, round(grace - (time.monotonic() - started)))
+            self.pods("stop", "-t", left, self.container(name), check=False)
+            self.ended[name] = time.monotonic() - started
+            if name != SIDECAR and sidecar_is_native:
+                apps_gone.wait()
+
+        threads = [threading.Thread(target=end_one, args=item) for item in self.pod.containers.items()]
+        for thread in threads:
+            thread.start()
+        return threads

@@ -1,0 +1,124 @@
+"""The pod of deploy/kubernetes, run by podman as the manifests say: it serves, and it ends in Kubernetes' order of events
+without losing a request. podman knows no native sidecars; their order is played by the test."""
+
+import json
+import shutil
+
+import pytest
+
+from support.client import connect, connect_tls
+from support.containers import SLOW_SIZE, Download, answers, helper_image, portico_image, run, slow_nginx, wait_until
+from support.kubernetes import KUBERNETES, Pods, RunningPod, render
+from support.ports import free_port
+
+pytestmark = pytest.mark.container
+
+
+@pytest.fixture(scope="module")
+def pods(need, tmp_path_factory):
+    need("podman")
+    nginx = helper_image("nginx")
+    portico_image()
+    made = Pods(tmp_path_factory.mktemp("podman"))
+    done = made("info", check=False)
+    if done.returncode != 0:
+        pytest.skip(f"podman does not run here: {done.stderr.strip()}")
+    run("docker", "tag", nginx, "nginx:pod")
+    for image in ("portico", "nginx:pod"):
+        made.load(image)
+    run("docker", "rmi", "nginx:pod")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def start(pods, tmp_path):
+    """A pod from an overlay on one of the kustomizations, with an app that takes its time at /slow."""
+    made = []
+
+    def make(base, *extra, components=("classic-sidecar",), literals=()):
+        tree = tmp_path / "kubernetes"
+        shutil.copytree(KUBERNETES, tree)
+        overlay = tree / "overlays" / "test"
+        slow_nginx(overlay, KUBERNETES / "base" / "nginx.conf")
+        conf = overlay / "nginx.conf"
+        conf.write_text(conf.read_text().replace("root /srv", "root /etc/app"))
+        lines = [
+            f"resources: [../../{base}]",
+            f"components: [{', '.join('../../components/' + c for c in components)}]",
+            "images: [{name: nginx, newTag: pod}]",
+            "generatorOptions: {disableNameSuffixHash: true}",
+            "configMapGenerator:",
+            "  - {name: app, behavior: merge, files: [nginx.conf, slow]}",
+            *([f"  - {{name: portico, behavior: merge, literals: {json.dumps(literals)}}}"] if literals else []),
+        ]
+        (overlay / "kustomization.yaml").write_text("\n".join(lines) + "\n")
+        objects = {**render(overlay, root=tree), **{(o["kind"], o["metadata"]["name"]): o for o in extra}}
+        ports = {name: free_port() for name in ("http", "https", "admin")}
+        made.append(RunningPod(pods, objects, ports))
+        wait_until("the pod's start", lambda: admin(made[-1], "/startupz") == 200)
+        return made[-1]
+
+    yield make
+    pods("pod", "rm", "-f", "-a", "-t", "1", check=False)
+    pods("volume", "rm", "-f", "-a", check=False)
+
+
+def admin(pod, path):
+    """What a probe would see: from outside of the pod."""
+    try:
+        with connect(("127.0.0.1", pod.ports["admin"])) as client:
+            return client.get("portico", path).status
+    except (OSError, AssertionError):
+        return None
+
+
+def test_the_pod_serves_and_loses_nothing_as_a_classic_sidecar(start, tmp_path):
+    pod = start("base")
+    https = pod.ports["https"]
+    wait_until("an answer", answers(https, "app.localhost", b"Hello from NGINX"))
+    assert [admin(pod, path) for path in ("/livez", "/readyz")] == [200, 200]
+    redirect = run("curl", "-sS", "-o", "/dev/null", "-w", "%{redirect_url}", "--resolve", f"app.localhost:{pod.ports['http']}:127.0.0.1", f"http://app.localhost:{pod.ports['http']}/x")  # fmt: skip
+    assert redirect.stdout == "https://app.localhost/x"
+
+    download = Download(https, "app.localhost", "/slow", tmp_path)
+    ending = pod.end(sidecar_is_native=False)
+    wait_until("the end of readiness", lambda: admin(pod, "/readyz") == 503)
+    with connect_tls(("127.0.0.1", https), "app.localhost") as client:  # from a load balancer that has not heard of it yet
+        reply = client.get("app.localhost", "/late")
+    assert (reply.status, reply.get("connection")) == (200, "close")
+    assert admin(pod, "/livez") == 200  # no reason to kill it
+    assert download.size() == SLOW_SIZE
+    for thread in ending:
+        thread.join()
+    assert pod.exit_code() == 0, pod.logs()
+    assert 10 <= pod.ended["portico"] < pod.ended["app"] < 25
+
+
+def test_the_pod_loses_nothing_as_a_native_sidecar(start, tmp_path):
+    """TERM comes to the sidecar when the app has ended; the drain has begun with the preStop hook."""
+    pod = start("base")
+    https = pod.ports["https"]
+    wait_until("an answer", answers(https, "app.localhost", b"Hello from NGINX"))
+    download = Download(https, "app.localhost", "/slow", tmp_path)
+    ending = pod.end(sidecar_is_native=True)
+    wait_until("the end of readiness", lambda: admin(pod, "/readyz") == 503)
+    assert answers(https, "app.localhost", b"Hello from NGINX")()
+    assert download.size() == SLOW_SIZE
+    for thread in ending:
+        thread.join()
+    assert pod.exit_code() == 0, pod.logs()
+    assert pod.ended["portico"] - pod.ended["app"] < 5  # nobody waits for a drain that nobody needs
+
+
+def test_a_secret_holds_the_certificate(start, authority):
+    chain, key = (open(path).read() for path in authority.issue_files("shop.test", stem="kubernetes"))
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "app-tls"}, "stringData": {"tls.crt": chain, "tls.key": key}}
+    pod = start("overlays/secret", secret)
+    wait_until("an answer", answers(pod.ports["https"], "shop.test", b"Hello from NGINX", ca=authority.path))
+
+
+def test_low_ports_need_no_right(start):
+    pod = start("base", components=("low-ports", "classic-sidecar"))
+    assert "443" in pod.logs() and pod.pod.environment()["PORTICO_HTTPS_LISTEN"] == ":443"
+    wait_until("an answer", answers(pod.ports["https"], "app.localhost", b"Hello from NGINX"))
