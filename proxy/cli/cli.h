@@ -11,7 +11,7 @@ enum cli_exit {
     CLI_EXIT_CLEAN = 0,
     CLI_EXIT_FATAL = 1, /* at run time */
     CLI_EXIT_USAGE = 2,
-    CLI_EXIT_CUT = 3,    /* the drain's cap cut connections */
+    CLI_EXIT_CUT = 3,    /* the limit of the drain cut requests */
     CLI_EXIT_CONFIG = 78 /* bad configuration (EX_CONFIG) */
 };
 
@@ -34,7 +34,7 @@ int cli_check(const struct cli_call *call);
 /* [--ready]: asks the running process, 2 s in all; 0 or 1. */
 int cli_healthcheck(const struct cli_call *call);
 int cli_version(const struct cli_call *call);
-/* [--markdown]: the README's table of variables. */
+/* [--markdown]: the README's table of variables; [--man]: the man page. */
 int cli_help(const struct cli_call *call);
 
 /* For commands without arguments: 0, or says so and gives the exit code. */

@@ -1,26 +1,27 @@
 /* From a command's name to its function. */
-#include "cli/cli.h"
+#include "cli/manual.h"
 
 #include "base/slice.h"
 #include "config/nearest.h"
 
-struct command {
-    const char *name;
-    int (*run)(const struct cli_call *call);
-    bool listed; /* offered as the nearest name */
-};
-
-static const struct command commands[] = {
-    {"run", cli_run, true},         {"check", cli_check, true}, {"healthcheck", cli_healthcheck, true},
-    {"version", cli_version, true}, {"help", cli_help, true},   {"--version", cli_version, false},
-    {"--help", cli_help, false},    {"-h", cli_help, false},    {NULL, NULL, false},
+const struct command manual_commands[] = {
+    {"run", cli_run, "[--take-over]",
+     "serve until TERM; `--take-over`: with the sockets of the process that serves the storage, which then leaves"},
+    {"check", cli_check, "", "validate, and print every effective value with its source"},
+    {"healthcheck", cli_healthcheck, "[--ready]", "ask the running process: 0 alive (or ready), 1 not"},
+    {"version", cli_version, "", "this version and its libraries'"},
+    {"help", cli_help, "", "this text; `--man` makes the man page of it, `--markdown` the table of variables"},
+    {"--version", cli_version, "", NULL},
+    {"--help", cli_help, "", NULL},
+    {"-h", cli_help, "", NULL},
+    {NULL, NULL, NULL, NULL},
 };
 
 static int unknown_command(const struct cli_call *call, const char *name)
 {
     struct nearest nearest = {0};
-    for (const struct command *command = commands; command->name; command++)
-        if (command->listed)
+    for (const struct command *command = manual_commands; command->name; command++)
+        if (command->help)
             nearest_offer(&nearest, slice_str(name), slice_str(command->name));
     fprintf(call->err, "portico: there is no such command: %.64s", name);
     if (nearest.best.ptr)
@@ -37,7 +38,7 @@ int cli_dispatch(const struct cli_call *call)
     struct cli_call rest = *call;
     rest.args++;
     rest.num_args--;
-    for (const struct command *command = commands; command->name; command++)
+    for (const struct command *command = manual_commands; command->name; command++)
         if (strcmp(call->args[0], command->name) == 0)
             return command->run(&rest);
     return unknown_command(call, call->args[0]);

@@ -1,35 +1,39 @@
-/* portico help: made from the table of variables. */
-#include "cli/cli.h"
+/* portico help: made from the table of variables and the manual's texts. */
+#include "cli/manual.h"
 
 #include "cli/print.h"
 
-enum { HELP_INDENT = 6, HELP_COLUMNS = 100 };
+enum { HELP_INDENT = 6, HELP_COLUMNS = 100, TERM_COLUMNS = 31, SIGNAL_COLUMNS = 11, EXIT_COLUMNS = 4 };
 
 static const char usage[] =
     "portico: a reverse proxy in front of any backend, with automatic TLS.\n"
     "\n"
-    "  PORTICO_DOMAINS=app.example.com PORTICO_UPSTREAM=http://app:8000 PORTICO_ACME_ACCEPT_TERMS=true portico\n"
-    "\n"
-    "Commands:\n"
-    "  portico [run]                  serve until TERM\n"
-    "  portico run --take-over        the same, with the sockets of the process that serves the storage; it leaves\n"
-    "  portico check                  validate, and print every effective value with its source\n"
-    "  portico healthcheck [--ready]  ask the running process: 0 alive (or ready), 1 not\n"
-    "  portico version                this version and its libraries'\n"
-    "  portico help                   this text\n"
-    "\n"
-    "Exit codes: 0 clean, 1 fatal at run time, 2 usage, 3 the drain's limit cut connections, 78 bad configuration.\n"
-    "\n"
-    "Configuration is the environment alone. Each variable X can be given as X_FILE, the path of a file that holds\n"
-    "the value, or as a file X in the directory that PORTICO_ENV_DIR names. Empty means unset. Durations are written\n"
-    "250ms 10s 5m 2h 7d, sizes 64k 1m 1g, lists with commas.\n"
-    "\n"
-    "SIGHUP, and a change of those files, reads all of them again: what differs applies without a restart, a mistake\n"
-    "refuses the whole. [rebind]: the new address is listened on before the old one is left. [restart]: only a "
-    "restart\n"
-    "applies it, and a reload that changes it is refused.\n"
-    "\n"
-    "Variables:\n";
+    "  PORTICO_DOMAINS=app.example.com PORTICO_UPSTREAM=http://app:8000 PORTICO_ACME_ACCEPT_TERMS=true portico\n";
+
+/* "run" is what happens without a command. */
+static void print_commands(FILE *file)
+{
+    fputs("\nCommands:\n", file);
+    for (const struct command *command = manual_commands; command->name; command++) {
+        char call[TERM_COLUMNS + 1];
+        if (!command->help)
+            continue;
+        bool implied = command->run == cli_run;
+        snprintf(call, sizeof call, "portico %s%s%s%s%s", implied ? "[" : "", command->name, implied ? "]" : "",
+                 *command->args ? " " : "", command->args);
+        fprintf(file, "  %-*s", TERM_COLUMNS, call);
+        print_wrapped(file, command->help, 2 + TERM_COLUMNS, HELP_COLUMNS);
+    }
+}
+
+static void print_entries(FILE *file, const char *title, const struct manual_entry *entries, int columns)
+{
+    fprintf(file, "\n%s:\n", title);
+    for (; entries->term; entries++) {
+        fprintf(file, "  %-*s", columns, entries->term);
+        print_wrapped(file, entries->text, 2 + columns, HELP_COLUMNS);
+    }
+}
 
 static void print_row(FILE *file, const struct config_row_text *row)
 {
@@ -47,6 +51,14 @@ static void print_row(FILE *file, const struct config_row_text *row)
 static void print_help(FILE *file)
 {
     fputs(usage, file);
+    print_commands(file);
+    print_entries(file, "Signals", manual_signals, SIGNAL_COLUMNS);
+    print_entries(file, "Exit codes", manual_exits, EXIT_COLUMNS);
+    putc('\n', file);
+    print_wrapped(file, manual_values, 0, HELP_COLUMNS);
+    putc('\n', file);
+    print_wrapped(file, manual_reload, 0, HELP_COLUMNS);
+    fputs("\nVariables (the default in parentheses):\n", file);
     for (size_t i = 0; i < config_num_rows(); i++) {
         struct config_row_text row = config_row_at(i);
         print_row(file, &row);
@@ -66,8 +78,13 @@ static void print_markdown(FILE *file)
 
 int cli_help(const struct cli_call *call)
 {
-    if (call->num_args == 1 && strcmp(call->args[0], "--markdown") == 0) {
+    const char *form = call->num_args == 1 ? call->args[0] : "";
+    if (strcmp(form, "--markdown") == 0) {
         print_markdown(call->out);
+        return CLI_EXIT_CLEAN;
+    }
+    if (strcmp(form, "--man") == 0) {
+        manual_print(call->out, call->version);
         return CLI_EXIT_CLEAN;
     }
     int refused = cli_no_args(call, "help");

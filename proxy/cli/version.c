@@ -4,16 +4,11 @@
 #include <brotli/encode.h>
 #include <gnu/libc-version.h>
 #include <llhttp.h>
+#include <nghttp2/nghttp2.h>
 #include <uv.h>
 #include <yajl/yajl_version.h>
 #include <zlib.h>
 #include <zstd.h>
-
-#if __has_include(<nghttp2/nghttp2ver.h>)
-#include <nghttp2/nghttp2ver.h>
-#else
-#define NGHTTP2_VERSION "unknown"
-#endif
 
 int cli_version(const struct cli_call *call)
 {
@@ -27,7 +22,7 @@ int cli_version(const struct cli_call *call)
     fprintf(call->out, "libuv %s\n", uv_version_string());
     fprintf(call->out, "llhttp %d.%d.%d\n", LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH);
     fprintf(call->out, "yajl %d.%d.%d\n", yajl / 10000, yajl / 100 % 100, yajl % 100);
-    fprintf(call->out, "nghttp2 %s (headers; HTTP/2 is not in this version)\n", NGHTTP2_VERSION);
+    fprintf(call->out, "nghttp2 %s\n", nghttp2_version(0)->version_str);
     fprintf(call->out, "zlib %s\n", zlibVersion());
     fprintf(call->out, "brotli %u.%u.%u\n", brotli >> 24, brotli >> 12 & 0xfff, brotli & 0xfff);
     fprintf(call->out, "zstd %s\n", ZSTD_versionString());

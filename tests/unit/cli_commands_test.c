@@ -3,7 +3,7 @@
 #include "check.h"
 
 #include "base/clock.h"
-#include "cli/cli.h"
+#include "cli/manual.h"
 #include "cli/print.h"
 #include "config/config.h"
 
@@ -151,6 +151,40 @@ static void test_help(void)
     output_cleanup(&help);
     output_cleanup(&flag);
     output_cleanup(&table);
+}
+
+/* Each command is told by help and man page; another spelling by neither. */
+static void test_commands_are_told(void)
+{
+    struct output help = RUN_COMMAND(LIST("PATH=/bin"), "help"), man = RUN_COMMAND(LIST("PATH=/bin"), "help", "--man");
+    for (const struct command *command = manual_commands; command->name; command++) {
+        char call[64], head[64];
+        snprintf(call, sizeof call, command->run == cli_run ? "  portico [%s] " : "  portico %s ", command->name);
+        snprintf(head, sizeof head, "\n\\fB%s\\fR", command->name);
+        CHECK_INT(strstr(help.out, call) != NULL, command->help != NULL);
+        CHECK_INT(strstr(man.out, head) != NULL, command->help != NULL);
+    }
+    output_cleanup(&help);
+    output_cleanup(&man);
+}
+
+/* What man(7) needs: ASCII, requests that we meant, no backtick left. tests/lint has groff judge it. */
+static void test_man(void)
+{
+    struct output man = RUN_COMMAND(LIST("PATH=/bin"), "help", "--man");
+    CHECK_INT(man.code, CLI_EXIT_CLEAN);
+    check_has(man.out, "\n.TH PORTICO 1 \"\" \"portico 9.8.7\"");
+    for (size_t i = 0; i < config_num_rows(); i++)
+        check_has(man.out, config_row_at(i).name);
+    check_has(man.out, "\n\\fBPORTICO_HTTP_LISTEN\\fR (:80)\n");
+    check_has(man.out, "\n\\fBQUIT\\fR\n");
+    check_has(man.out, "\n\\fB78\\fR\n");
+    check_has(man.out, "a.example.com \\-> http://a:8000,\n");
+    check_has(man.out, "PORTICO_STORAGE=$HOME/.portico \\e\n");
+    const char *text = strchr(man.out, '\n');
+    for (; text && *text; text++)
+        CHECK(*text == '\n' || (*text >= ' ' && *text <= '}' && *text != '`'));
+    output_cleanup(&man);
 }
 
 static void test_version(void)
@@ -330,6 +364,8 @@ int main(void)
     RUN(test_check);
     RUN(test_check_without_names);
     RUN(test_help);
+    RUN(test_commands_are_told);
+    RUN(test_man);
     RUN(test_version);
     RUN(test_wrapping);
     RUN(test_healthcheck_answers);
