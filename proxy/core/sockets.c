@@ -306,7 +306,7 @@ void sockets_hand_over(struct sockets_change *change, size_t i, struct worker_up
     for (enum worker_place place = 0; place < NUM_WORKER_PLACES; place++) {
         enum socket_name which = names[place];
         int *fds = change->places[which].fds;
-        update->places[place].kind = !change->places[which].moved ? WORKER_STAY : fds ? WORKER_MOVE : WORKER_LEAVE;
+        update->places[place].kind = !change->places[which].moved ? PLACE_STAY : fds ? PLACE_MOVE : PLACE_LEAVE;
         if (!fds)
             continue;
         update->places[place].fd = fds[i];

@@ -200,9 +200,9 @@ static void worker_take_update(struct worker *worker)
         return;
     worker_apply(worker, update->config);
     for (enum worker_place i = 0; i < NUM_WORKER_PLACES; i++) {
-        if (update->places[i].kind == WORKER_MOVE)
+        if (update->places[i].kind == PLACE_MOVE)
             worker_move(worker, i, update->places[i].fd, update->places[i].unix_socket);
-        else if (update->places[i].kind == WORKER_LEAVE)
+        else if (update->places[i].kind == PLACE_LEAVE)
             worker_leave(worker, i, NULL);
     }
     mem_free(update);
@@ -376,7 +376,7 @@ static void update_free(struct worker_update *update)
     if (!update)
         return;
     for (enum worker_place i = 0; i < NUM_WORKER_PLACES; i++)
-        if (update->places[i].kind == WORKER_MOVE)
+        if (update->places[i].kind == PLACE_MOVE)
             close(update->places[i].fd);
     config_unref(update->config);
     mem_free(update);
@@ -412,9 +412,9 @@ void worker_configure(struct worker *worker, const struct worker_update *update)
     struct worker_update *next = MEM_NEW(struct worker_update), *unread = slot_take(&worker->updates);
     *next = *update;
     for (enum worker_place i = 0; unread && i < NUM_WORKER_PLACES; i++)
-        if (next->places[i].kind == WORKER_STAY) {
+        if (next->places[i].kind == PLACE_STAY) {
             next->places[i] = unread->places[i];
-            unread->places[i].kind = WORKER_STAY;
+            unread->places[i].kind = PLACE_STAY;
         }
     update_free(unread);
     slot_put(&worker->updates, next, &worker->wake);

@@ -22,7 +22,7 @@ enum worker_place { WORKER_HTTPS, WORKER_HTTP, NUM_WORKER_PLACES };
 struct worker_update {
     const struct config *config; /* a reference goes along */
     struct {
-        enum { WORKER_STAY, WORKER_LEAVE, WORKER_MOVE } kind;
+        enum { PLACE_STAY, PLACE_LEAVE, PLACE_MOVE } kind;
         int fd; /* MOVE: bound; the worker's from then on */
         bool unix_socket;
     } places[NUM_WORKER_PLACES];
