@@ -27,7 +27,7 @@ static const struct problem_row {
      "allow this CA in the CAA record of the name or of the domain above it"},
     {"compound", PROBLEM_TRANSIENT, PROBLEM_TRANSIENT, NULL},
     {"connection", PROBLEM_VALIDATION, PROBLEM_VALIDATION,
-     "every address of the name (A and AAAA) must reach this machine on the port of the challenge"},
+     "every address of the name (A and AAAA) must reach this machine, on port 80 for http-01"},
     {"dns", PROBLEM_VALIDATION, PROBLEM_VALIDATION,
      "look at the name's A, AAAA and CAA records and at its name servers"},
     {"externalAccountRequired", PROBLEM_ACCOUNT, PROBLEM_ACCOUNT,

@@ -75,7 +75,7 @@ static enum name_kind keeper_kind_of(const struct keeper *keeper, const struct c
     LOG_ERROR_EVENT(keeper->world.log, "name_not_covered", LOG_SLICE("name", name->text),
                     LOG_STR("msg",
                             "no CA may sign this name and the certificate of PORTICO_TLS_CERT does not have it: it "
-                            "is served with a placeholder"));
+                            "is served with a placeholder until a certificate that has it is given"));
     return NAME_OWN;
 }
 

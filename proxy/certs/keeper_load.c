@@ -139,7 +139,7 @@ static void keeper_log_unreadable(struct keeper *keeper)
     if (keeper->said_result == keeper->read_result)
         return;
     keeper->said_result = keeper->read_result;
-    LOG_ERROR_EVENT(keeper->world.log, "store_unreadable", LOG_STR("result", store_result_text(keeper->read_result)),
+    LOG_ERROR_EVENT(keeper->world.log, "storage_unreadable", LOG_STR("result", store_result_text(keeper->read_result)),
                     LOG_SLICE("reason", buf_slice(&keeper->storage_sentence)),
                     LOG_STR("msg",
                             "names whose certificates cannot be read are served with placeholders, and nothing is "

@@ -67,7 +67,7 @@ static int64_t name_serve_local(struct keeper_name *name, enum cert_source sourc
     struct err err = name_make_local(name, source, now_ms, &cert);
     if (err_is(err)) {
         keeper_log_failure(name->keeper, "local_certificate_failed", name->text, err,
-                           "no certificate could be made for this name");
+                           "no certificate could be made for this name; it is tried again");
         return now_ms + LOCAL_RETRY_MS;
     }
     keeper_serve(name, cert, SLICE_NONE);
@@ -146,7 +146,7 @@ static void root_make(struct keeper *keeper)
     struct err err = internal_ca_new(keeper_wall_ms(keeper) / 1000, &keeper->new_root);
     if (err_is(err)) {
         keeper_log_failure(keeper, "local_root_failed", SLICE_LIT("internal-ca"), err,
-                           "the local root could not be made");
+                           "the local root could not be made: names of the local CA are served with placeholders");
         return;
     }
     internal_ca_write(keeper->new_root, &record);

@@ -132,8 +132,10 @@ static void name_log_failure(const struct keeper_name *name, const char *step, c
         LOG_INT("next_attempt_s", (backoff_next_ms(&backoff, now_ms, false) - now_ms + 999) / 1000),
         LOG_STR("served", name->cert ? cert_source_text(name->cert->source) : "nothing"));
     if (backoff.retry_after_capped)
-        LOG_WARN_EVENT(keeper->world.log, "retry_after_capped", LOG_SLICE("name", name->text),
-                       LOG_INT("asked_s", problem->retry_after_ms / 1000));
+        LOG_WARN_EVENT(
+            keeper->world.log, "retry_after_capped", LOG_SLICE("name", name->text),
+            LOG_INT("asked_s", problem->retry_after_ms / 1000),
+            LOG_STR("msg", "the CA asked for a longer wait than a day, or a week at a limit: it is asked then"));
 }
 
 static void name_fail(struct keeper_name *name, const char *step, const struct problem *problem, struct slice sentence)

@@ -75,7 +75,9 @@ static void print_terms(FILE *file, const struct config *config)
     for (size_t i = 0; i < config->num_names; i++)
         asks |= config->names[i].issuer == CONFIG_ISSUER_ACME;
     if (asks && !config->acme.accept_terms && config->acme.kind == CONFIG_DIRECTORY_PUBLIC)
-        fputs("\nPORTICO_ACME_ACCEPT_TERMS is false: no certificate is ordered until its terms are accepted.\n", file);
+        fputs("\nPORTICO_ACME_ACCEPT_TERMS is false: nothing is ordered from the CA until its terms are read and this "
+              "says true.\n",
+              file);
 }
 
 static void print_sandbox(FILE *file, const struct config *config)

@@ -49,7 +49,7 @@ const char manual_values[] =
     "split at commas and newlines; yes and no are true, false, yes, no, on, off, 1 and 0.";
 
 const char manual_reload[] =
-    "SIGHUP, and a change of those files, reads all of them again: what differs applies without a restart, a mistake "
+    "HUP, and a change of those files, reads all of them again: what differs applies without a restart, a mistake "
     "refuses the whole. [rebind]: the new address is listened on before the old one is left. [restart]: only a restart "
     "applies it, and a reload that changes it is refused.";
 
@@ -119,6 +119,8 @@ static void put_head(FILE *file, const char *version)
     fputs(".PP\n", file);
     put_paragraph(file, manual_values);
     fputs(".PP\n", file);
+    put_paragraph(file, manual_reload);
+    fputs(".PP\n", file);
     put_paragraph(file,
                   "All mistakes of a configuration are told in one run; an unknown PORTICO_ name is one of them.");
 }
@@ -155,12 +157,12 @@ static void put_variables(FILE *file)
 {
     put_section(file, "ENVIRONMENT");
     put_paragraph(file, "The default stands in parentheses, the form of the value in the last line.");
-    fputs(".PP\n", file);
-    put_paragraph(file, manual_reload);
     for (size_t i = 0; i < config_num_rows(); i++) {
         struct config_row_text row = config_row_at(i);
         put_variable(file, &row);
     }
+    put_entry(file, "HTTPS_PROXY, NO_PROXY",
+              "the proxy by which the CA is reached, and the hosts that are reached without it");
 }
 
 static void put_examples(FILE *file)

@@ -196,12 +196,12 @@ const struct config_row config_rows[NUM_ROWS] = {
         .example = "5s", .apply = apply_duration_ms, .field = FIELD(upstream.wait_ms), .min = 0, .max = 10 * M},
     [ROW_UPSTREAM_RESPONSE_TIMEOUT] = {
         .text = {P "UPSTREAM_RESPONSE_TIMEOUT", "60s", "duration",
-                 "from the request to the head of the backend's answer", CONFIG_RELOAD_LIVE},
+                 "how long the head of the backend's answer may take", CONFIG_RELOAD_LIVE},
         .example = "60s", .apply = apply_duration_ms, .field = FIELD(upstream.response_timeout_ms),
         .min = 10, .max = D},
     [ROW_UPSTREAM_IDLE_TIMEOUT] = {
         .text = {P "UPSTREAM_IDLE_TIMEOUT", "4s", "duration",
-                 "age at which an idle connection to a backend is closed; below the backend's own (Node: 5s)",
+                 "how long an idle connection to a backend is kept; less than the backend does (Node: 5s)",
                  CONFIG_RELOAD_LIVE},
         .example = "4s", .apply = apply_duration_ms, .field = FIELD(upstream.idle_timeout_ms),
         .min = 10, .max = H},
@@ -224,7 +224,7 @@ const struct config_row config_rows[NUM_ROWS] = {
         .min = 100, .max = D},
     [ROW_UPSTREAM_HEALTH] = {
         .text = {P "UPSTREAM_HEALTH", "off", "`off`, a path",
-                 "asked of each backend now and then; one that does not answer it with 2xx or 3xx gets no requests",
+                 "asked of each backend every 5 s; one that twice gives no 2xx or 3xx gets no requests until it does",
                  CONFIG_RELOAD_LIVE},
         .example = "/healthz", .apply = apply_health_path, .field = FIELD(upstream.health_path)},
     [ROW_CLIENT_HEADER_TIMEOUT] = {
@@ -239,7 +239,7 @@ const struct config_row config_rows[NUM_ROWS] = {
         .min = 100, .max = D},
     [ROW_STREAM_IDLE_TIMEOUT] = {
         .text = {P "STREAM_IDLE_TIMEOUT", "1h", "duration",
-                 "how long a WebSocket or an event stream may be silent", CONFIG_RELOAD_LIVE},
+                 "how long a WebSocket, an event stream or a tcp:// connection may be silent", CONFIG_RELOAD_LIVE},
         .example = "1h", .apply = apply_duration_ms, .field = FIELD(client.stream_idle_timeout_ms),
         .min = 100, .max = 7 * D},
     [ROW_MAX_REQUEST_BODY] = {
@@ -275,7 +275,7 @@ const struct config_row config_rows[NUM_ROWS] = {
         .apply = users_apply, .shown = SECRET},
     [ROW_ALLOW_IPS] = {
         .text = {P "ALLOW_IPS", NULL, "addresses, ranges (`10.0.0.0/8`), `private`",
-                 "clients elsewhere get 403; who the client is says TRUSTED_PROXIES", CONFIG_RELOAD_LIVE},
+                 "clients elsewhere get 403; TRUSTED_PROXIES decides who the client is", CONFIG_RELOAD_LIVE},
         .example = "private, 203.0.113.0/24", .apply = ranges_apply, .field = FIELD(policy.allow_ips)},
     [ROW_ERROR_PAGE] = {
         .text = {P "ERROR_PAGE", NULL, "HTML; `_FILE`: its path",
@@ -291,7 +291,7 @@ const struct config_row config_rows[NUM_ROWS] = {
         .example = "json", .apply = apply_choice, .field = FIELD(log.format), .choices = log_formats},
     [ROW_ACCESS_LOG] = {
         .text = {P "ACCESS_LOG", "json", "`json`, `common`, `combined`, `off`",
-                 "one line per request", CONFIG_RELOAD_LIVE},
+                 "form of the access log, one line per request", CONFIG_RELOAD_LIVE},
         .example = "combined", .apply = apply_choice, .field = FIELD(log.access), .choices = access_logs},
     [ROW_REQUEST_ID] = {
         .text = {P "REQUEST_ID", "generate", "`off`, `pass`, `generate`",
@@ -311,11 +311,11 @@ const struct config_row config_rows[NUM_ROWS] = {
         .example = "10s", .apply = apply_duration_ms, .field = FIELD(drain.min_ms), .min = 0, .max = D},
     [ROW_DRAIN_QUIET] = {
         .text = {P "DRAIN_QUIET", "2s", "duration",
-                 "and until none came for so long", CONFIG_RELOAD_LIVE},
+                 "and until none came for so long, three quarters of DRAIN_TIMEOUT at the most", CONFIG_RELOAD_LIVE},
         .example = "2s", .apply = apply_duration_ms, .field = FIELD(drain.quiet_ms), .min = 0, .max = D},
     [ROW_DRAIN_TIMEOUT] = {
         .text = {P "DRAIN_TIMEOUT", "8s", "duration",
-                 "what is in flight then is cut; counted from TERM", CONFIG_RELOAD_LIVE},
+                 "what is in flight so long after TERM is cut", CONFIG_RELOAD_LIVE},
         .example = "25s", .apply = apply_duration_ms, .field = FIELD(drain.timeout_ms), .min = 0, .max = D},
     [ROW_SANDBOX] = {
         .text = {P "SANDBOX", "auto", "`auto`, `off`",

@@ -57,7 +57,7 @@ static bool is_ascii(struct slice text)
 static const char *refusal(struct slice text)
 {
     if (memmem(text.ptr, text.len, "://", 3))
-        return "is a URL where a name belongs (the upstreams of one name are separated by spaces)";
+        return "is a URL where a name belongs (the backends of one name are separated by spaces)";
     if (!is_ascii(text))
         return "is not ASCII: write the name in its xn-- form";
     if (slice_has(text, '/'))

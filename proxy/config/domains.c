@@ -66,7 +66,7 @@ static const char *item_read(struct slice text, struct item *out_item)
     if (item.names.len == 0)
         return "has no name in front of its arrow";
     if (item.arrow == ARROW_PROXY && item.targets.len == 0)
-        return "has no upstream behind its arrow";
+        return "has no backend behind its arrow";
     if (item.arrow == ARROW_REDIRECT && item.targets.len == 0)
         return "has no URL behind its arrow";
     *out_item = item;

@@ -194,6 +194,7 @@ const char *parse_upstream(struct arena *arena, struct slice text, struct config
     if (starts_with(text, "unix+h2c:"))
         return upstream_unix(arena, slice_skip(text, 9), "unix+h2c:", CONFIG_PROTOCOL_HTTP2, out_upstream);
     if (starts_with(text, "https://"))
-        return "asks for TLS to the backend: Portico speaks plain HTTP to it, so that it belongs beside Portico";
+        return "asks for TLS to the backend, which is not in this version: give http:// or h2c://, on a network that "
+               "you trust";
     return "begins with none of http://, h2c://, tcp://, unix:, unix+h2c:";
 }

@@ -69,5 +69,6 @@ const char *parse_pem(struct slice text, const char *label)
     while (pem_label_next(&rest, &found))
         if (slice_ends(found, slice_str(label)))
             return NULL;
-    return "holds no PEM block of the kind that belongs here";
+    return strcmp(label, "CERTIFICATE") == 0 ? "holds no certificate in PEM (-----BEGIN CERTIFICATE-----)"
+                                             : "holds no private key in PEM (-----BEGIN PRIVATE KEY-----)";
 }

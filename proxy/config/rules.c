@@ -176,7 +176,7 @@ static void rule_client_auth(struct build *build)
                      "is unset, but PORTICO_TLS_CLIENT_AUTH asks for certificates: nothing says which to believe");
     if (auth && plain_served(build))
         mistakes_add(build->mistakes, name_of(ROW_TLS_CLIENT_AUTH), given, NULL,
-                     "is gone round by plain HTTP, which is proxied too: %s", plain_cure(build));
+                     "is of no use beside plain HTTP, which is proxied too: %s", plain_cure(build));
 }
 
 static void rule_tcp_site(struct build *build, enum row row, const struct config_site *site)

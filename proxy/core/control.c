@@ -275,7 +275,8 @@ static void control_worker_ended(struct control *control)
         num_tunnels += worker_load(control->workers[i]).num_tunnels_cut;
     }
     if (num_cut || num_tunnels)
-        LOG_WARN_EVENT(control->ring, "drain_cut", LOG_INT("requests", num_cut), LOG_INT("tunnels", num_tunnels));
+        LOG_WARN_EVENT(control->ring, "drain_cut", LOG_INT("requests", num_cut), LOG_INT("tunnels", num_tunnels),
+                       LOG_STR("msg", "they were still in flight when PORTICO_DRAIN_TIMEOUT was over"));
     if (num_cut && control->exit_code == 0)
         control->exit_code = 3;
     control_end(control);

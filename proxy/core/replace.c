@@ -64,9 +64,10 @@ void replace_set_credit(const struct replace_parts *parts, const struct config *
     int64_t wanted = config->client.max_conns;
     atomic_store(&parts->credit->max, wanted && wanted < parts->possible_conns ? wanted : parts->possible_conns);
     if (wanted > parts->possible_conns)
-        LOG_WARN_EVENT(parts->ring, "max_conns_reduced", LOG_INT("wanted", wanted),
-                       LOG_INT("possible", parts->possible_conns),
-                       LOG_STR("msg", "PORTICO_MAX_CONNS needs two descriptors each: raise the limit of open files"));
+        LOG_WARN_EVENT(
+            parts->ring, "max_conns_reduced", LOG_INT("wanted", wanted), LOG_INT("possible", parts->possible_conns),
+            LOG_STR("msg", "each connection needs two descriptors: raise the limit of open files (ulimit -n), or "
+                           "lower PORTICO_MAX_CONNS"));
 }
 
 static void replace_workers(const struct replace_parts *parts, const struct config *next, struct trial *trial)

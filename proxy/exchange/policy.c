@@ -41,7 +41,7 @@ struct policy policy_decide(const struct config *config, struct slice client, co
                             struct passwords *passwords, struct password_wait *wait)
 {
     if (!policy_allows_address(config, client))
-        return policy_refuse(403, "the address is not in ALLOW_IPS");
+        return policy_refuse(403, "the address is not in PORTICO_ALLOW_IPS");
     if (config->policy.num_users)
         return policy_ask(config, client, request, passwords, wait);
     return policy_allow;

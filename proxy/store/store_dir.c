@@ -248,7 +248,10 @@ static void dir_lose_lock(struct store_dir *dir, const struct dir_trouble *troub
     dir->lock = NULL;
     dir->lock_epoch++;
     report.writing = STORE_FENCED;
-    LOG_ERROR_EVENT(dir->config.log, "storage_lock_lost", LOG_STR("path", dir->disk.path));
+    LOG_ERROR_EVENT(dir->config.log, "storage_lock_lost", LOG_STR("path", dir->disk.path),
+                    LOG_STR("msg",
+                            "the directory was replaced or cannot be reached: nothing is written or ordered until "
+                            "it is locked again"));
     dir_report(dir, report, trouble);
     if (lock && !dir->freed)
         lock->lost(lock);

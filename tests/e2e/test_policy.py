@@ -190,7 +190,7 @@ def test_an_address_is_judged_before_a_password(launch, backends):
     with portico.tls("a.test") as client:
         response = client.get("a.test", fields=[RIGHT])
         assert response.status == 403 and not response.get("WWW-Authenticate")
-    assert portico.wait_event("access", status=403)["failure"] == "the address is not in ALLOW_IPS"
+    assert portico.wait_event("access", status=403)["failure"] == "the address is not in PORTICO_ALLOW_IPS"
 
 
 def test_the_error_page_stands_for_a_backend_that_is_not_there(launch, tmp_path):

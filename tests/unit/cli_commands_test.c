@@ -176,7 +176,8 @@ static void test_man(void)
     check_has(man.out, "\n.TH PORTICO 1 \"\" \"portico 9.8.7\"");
     for (size_t i = 0; i < config_num_rows(); i++)
         check_has(man.out, config_row_at(i).name);
-    check_has(man.out, "\n\\fBPORTICO_HTTP_LISTEN\\fR (:80)\n");
+    check_has(man.out, "\n\\fBPORTICO_HTTP_LISTEN\\fR (:80) [rebind]\n");
+    check_has(man.out, "\n\\fBPORTICO_HTTP_MODE\\fR (redirect)\n");
     check_has(man.out, "\n\\fBQUIT\\fR\n");
     check_has(man.out, "\n\\fB78\\fR\n");
     check_has(man.out, "a.example.com \\-> http://a:8000,\n");

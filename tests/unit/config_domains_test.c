@@ -109,7 +109,7 @@ static void test_accepted(void)
     "is neither a name (labels of letters, digits and inner hyphens, 63 bytes each, 253 in all) nor an address"
 #define STAR "has a `*` that is not the whole first label in front of two or more others"
 #define NO_COLON "is neither a name nor an address; ports belong to HTTPS_LISTEN and HTTPS_PUBLIC"
-#define URL_THERE "is a URL where a name belongs (the upstreams of one name are separated by spaces)"
+#define URL_THERE "is a URL where a name belongs (the backends of one name are separated by spaces)"
 #define REDIRECT_FORM "needs a URL of the form https://new.example.com behind `=>`"
 
 static void test_names_refused(void)
@@ -160,7 +160,7 @@ static void test_items_refused(void)
 {
     static const struct row rows[] = {
         {"a.com -> http://x, http://y", "! `http://y` " URL_THERE},
-        {"a.com ->", "! `a.com ->` has no upstream behind its arrow"},
+        {"a.com ->", "! `a.com ->` has no backend behind its arrow"},
         {"-> http://x", "! `-> http://x` has no name in front of its arrow"},
         {"=> https://x.com", "! `=> https://x.com` has no name in front of its arrow"},
         {"a.com =>", "! `a.com =>` has no URL behind its arrow"},

@@ -271,7 +271,7 @@ static void test_mistakes_of_rows(void)
         {"PORTICO_ACME_EMAIL=a@-b", "PORTICO_ACME_EMAIL: `a@-b` has no host name behind its @\n"
                                     "    for example: PORTICO_ACME_EMAIL=ops@example.com\n"},
         {"PORTICO_ACME_ACCOUNT_KEY=hunter2",
-         "PORTICO_ACME_ACCOUNT_KEY: `(secret, 7 bytes)` holds no PEM block of the kind that belongs here\n"},
+         "PORTICO_ACME_ACCOUNT_KEY: `(secret, 7 bytes)` holds no private key in PEM (-----BEGIN PRIVATE KEY-----)\n"},
         {"PORTICO_ACME_CA=/etc/ssl/ca.pem", "PORTICO_ACME_CA: `(PEM, 15 bytes)` is a path, not PEM text: give the path "
                                             "in the variable of the same name with "
                                             "_FILE behind it\n"},
@@ -392,7 +392,7 @@ static void test_all_at_once(void)
               "PORTICO_WORKER is no variable of this version; did you mean PORTICO_WORKERS?\n"
               "PORTICO_DOMAINS: `a_b.com` has an underscore, which no certificate may hold\n"
               "    for example: PORTICO_DOMAINS=app.example.com\n"
-              "PORTICO_TLS_KEY: `(secret, 7 bytes)` holds no PEM block of the kind that belongs here\n"
+              "PORTICO_TLS_KEY: `(secret, 7 bytes)` holds no private key in PEM (-----BEGIN PRIVATE KEY-----)\n"
               "PORTICO_LOG_LEVEL: `loud` is none of debug, info, warn, error\n"
               "    for example: PORTICO_LOG_LEVEL=debug\n"
               "PORTICO_WORKERS: `many` is no whole number\n"

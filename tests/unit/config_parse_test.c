@@ -357,10 +357,11 @@ static void test_pem(void)
     CHECK(!parse_pem(SLICE_LIT("x\n-----BEGIN EC PRIVATE KEY-----\n"), "PRIVATE KEY"));
     CHECK(!parse_pem(SLICE_LIT("-----BEGIN EC PARAMETERS-----\n-----BEGIN PRIVATE KEY-----"), "PRIVATE KEY"));
     check_why("path", parse_pem(SLICE_LIT("/run/secrets/tls.crt"), "CERTIFICATE"), "_FILE");
-    check_why("other kind", parse_pem(SLICE_LIT("-----BEGIN CERTIFICATE-----\n"), "PRIVATE KEY"), "no PEM block");
-    check_why("cut", parse_pem(SLICE_LIT("-----BEGIN CERTIFICATE"), "CERTIFICATE"), "no PEM block");
-    check_why("text", parse_pem(SLICE_LIT("hello"), "CERTIFICATE"), "no PEM block");
-    check_why("empty", parse_pem(SLICE_LIT(""), "CERTIFICATE"), "no PEM block");
+    check_why("other kind", parse_pem(SLICE_LIT("-----BEGIN CERTIFICATE-----\n"), "PRIVATE KEY"),
+              "no private key in PEM");
+    check_why("cut", parse_pem(SLICE_LIT("-----BEGIN CERTIFICATE"), "CERTIFICATE"), "no certificate in PEM");
+    check_why("text", parse_pem(SLICE_LIT("hello"), "CERTIFICATE"), "no certificate in PEM");
+    check_why("empty", parse_pem(SLICE_LIT(""), "CERTIFICATE"), "no certificate in PEM");
 }
 
 static void test_bounds_as_text(void)

@@ -270,17 +270,18 @@ static void client_certificates_need_roots_and_roots_a_use(void)
     check_mistakes(ENTRIES(DOMAINS, "PORTICO_TLS_CLIENT_AUTH=optional"),
                    "PORTICO_TLS_CLIENT_CA is unset, but PORTICO_TLS_CLIENT_AUTH asks for certificates: nothing says "
                    "which to believe\n");
-    check_mistakes(ENTRIES(DOMAINS, "PORTICO_TLS_CLIENT_AUTH=require", "PORTICO_TLS_CLIENT_CA=x"),
-                   "PORTICO_TLS_CLIENT_CA: `(PEM, 1 bytes)` holds no PEM block of the kind that belongs here\n");
+    check_mistakes(
+        ENTRIES(DOMAINS, "PORTICO_TLS_CLIENT_AUTH=require", "PORTICO_TLS_CLIENT_CA=x"),
+        "PORTICO_TLS_CLIENT_CA: `(PEM, 1 bytes)` holds no certificate in PEM (-----BEGIN CERTIFICATE-----)\n");
 }
 
 static void plain_http_does_not_go_round_client_certificates(void)
 {
     check_mistakes(ENTRIES(DOMAINS, CLIENT_CA, "PORTICO_TLS_CLIENT_AUTH=require", "PORTICO_HTTP_MODE=serve"),
-                   "PORTICO_TLS_CLIENT_AUTH: `require` is gone round by plain HTTP, which is proxied too: set "
+                   "PORTICO_TLS_CLIENT_AUTH: `require` is of no use beside plain HTTP, which is proxied too: set "
                    "PORTICO_HTTP_MODE to redirect, or PORTICO_HTTP_LISTEN to off\n");
     check_mistakes(ENTRIES(CLIENT_CA, "PORTICO_TLS_CLIENT_AUTH=require"),
-                   "PORTICO_TLS_CLIENT_AUTH: `require` is gone round by plain HTTP, which is proxied too: it needs "
+                   "PORTICO_TLS_CLIENT_AUTH: `require` is of no use beside plain HTTP, which is proxied too: it needs "
                    "PORTICO_DOMAINS or PORTICO_TLS_CERT\n");
     config_unref(load_good(ENTRIES(DOMAINS, CLIENT_CA, "PORTICO_TLS_CLIENT_AUTH=require", "PORTICO_HTTP_MODE=serve",
                                    "PORTICO_HTTP_LISTEN=off")));

@@ -44,7 +44,7 @@ static void an_unreadable_store_orders_nothing(void)
         CHECK(serves(side, "b.example", CERT_PLACEHOLDER));
         CHECK_INT(world.ca.num_orders, 1);
         CHECK(!keeper_state(side->keeper).store_readable);
-        CHECK_INT(kw_logged(&world, "\"store_unreadable\"", store_result_text(results[i])), 1);
+        CHECK_INT(kw_logged(&world, "\"storage_unreadable\"", store_result_text(results[i])), 1);
         world.disk.list_result = STORE_OK;
         world.disk.list_hides = false;
         keeper_look_now(side->keeper);
