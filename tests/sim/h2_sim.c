@@ -1094,17 +1094,28 @@ static void a_drain_closes_what_is_idle(void)
     h2_world_close(&w);
 }
 
+/* As HTTP/1.1 says Connection: close with its next answer. */
 static void a_connection_that_is_old_or_drains_leaves_with_its_next_request(void)
 {
-    struct h2_world w;
-    begin(&w);
-    w.world.env.draining = true;
-    int32_t id = ask(&w, GET);
-    CHECK_INT(w.num_goaways, 2);
-    backend_says(&w, 0, OK_TWO);
-    CHECK(peer_at(&w, id)->ended);
-    CHECK_INT(w.world.stream.end, SIM_CLOSED);
-    h2_world_close(&w);
+    const struct config *aging = world_config_with("PORTICO_MAX_CONN_AGE=1h");
+    for (int old = 0; old < 2; old++) {
+        struct h2_world w;
+        h2_world_open(&w, &by_hand, &plain_run, aging, certs, WIDE);
+        peer_settle(&w);
+        int32_t young = ask(&w, GET);
+        CHECK_INT(w.num_goaways, 0);
+        w.world.env.draining = !old;
+        w.h2->born_ms -= old ? 3600001 : 0;
+        int32_t last = ask(&w, GET);
+        CHECK_INT(w.num_goaways, 2);
+        CHECK_INT(w.goaway_last, last);
+        backend_says(&w, 0, OK_TWO);
+        backend_says(&w, 1, OK_TWO);
+        CHECK(peer_at(&w, young)->ended && peer_at(&w, last)->ended);
+        CHECK_INT(w.world.stream.end, SIM_CLOSED);
+        h2_world_close(&w);
+    }
+    config_unref(aging);
 }
 
 int main(void)
