@@ -26,12 +26,6 @@ static void watch_free(struct grave *grave)
     mem_free(container_of(grave, struct watch, grave));
 }
 
-static void watch_maybe_free(struct watch *watch)
-{
-    if (watch->closing && watch->num_handles == 0)
-        graveyard_bury(&watch->options.loop->graveyard, &watch->grave, watch_free);
-}
-
 /* ---- time ---- */
 
 static void watch_gathered(struct tick *tick)
@@ -69,7 +63,8 @@ static void place_closed(uv_handle_t *handle)
     mem_free(place->path);
     mem_free(place);
     watch->num_handles--;
-    watch_maybe_free(watch);
+    if (watch->closing && watch->num_handles == 0)
+        mem_free(watch);
 }
 
 static void place_close(struct watch_place *place)
@@ -150,5 +145,6 @@ void watch_close(struct watch *watch)
     tick_stop(&watch->poll);
     LIST_EACH(&watch->places, node)
     place_close(container_of(node, struct watch_place, node));
-    watch_maybe_free(watch);
+    if (watch->num_handles == 0)
+        graveyard_bury(&watch->options.loop->graveyard, &watch->grave, watch_free);
 }

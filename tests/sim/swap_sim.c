@@ -1,6 +1,7 @@
-/* The hot swap, whole: two workers serve TLS in front of a backend while the certset is replaced twenty times a second
- * under load. No request fails, no connection is closed by a swap, every displaced certset comes home, and new handshakes
- * show new certificates. Run under ThreadSanitizer and AddressSanitizer as well. */
+/* The hot swap, whole: two workers serve TLS in front of two backends while the certset and the configuration are replaced
+ * twenty times a second under load, and the listener moves. No request fails, no connection is closed by a swap, every
+ * displaced value comes home, and new handshakes show new certificates. Run under ThreadSanitizer and AddressSanitizer as
+ * well. */
 #include "base/mem.h"
 #include "check.h"
 #include "core/worker.h"
@@ -13,7 +14,15 @@
 #include <pthread.h>
 #include <unistd.h>
 
-enum { NUM_WORKERS = 2, NUM_CLIENTS = 4, NUM_CERTS = 6, NUM_SWAPS = 60, SWAP_MS = 50, REQUESTS_PER_CONNECTION = 25 };
+enum {
+    NUM_WORKERS = 2,
+    NUM_CLIENTS = 4,
+    NUM_CERTS = 6,
+    NUM_SWAPS = 60,
+    SWAP_MS = 50,
+    REQUESTS_PER_CONNECTION = 25,
+    MOVE_EVERY = 12
+};
 
 struct world {
     struct worker *workers[NUM_WORKERS];
@@ -22,8 +31,10 @@ struct world {
     struct mailbox *mailbox;
     uv_loop_t loop;
     uv_timer_t timer;
-    uint16_t port;
-    unsigned num_swaps, num_retired, num_serving;
+    _Atomic uint16_t port;
+    uint16_t http_port; /* opened by an update that another overtakes */
+    uint16_t backend_ports[2];
+    unsigned num_swaps, num_retired, num_serving, num_configs_retired;
     atomic_bool over;
     _Atomic unsigned num_requests, num_failures, num_handshakes, num_changes;
     bool running;
@@ -64,9 +75,11 @@ static bool client_request(SSL *ssl)
 
 static void client_visit(struct world *world, SSL_CTX *ctx, uint8_t last_leaf[32])
 {
-    int fd = client_connect(world->port);
+    uint16_t port = atomic_load(&world->port);
+    int fd = client_connect(port);
     SSL *ssl = SSL_new(ctx);
     bool ok = fd >= 0 && SSL_set_fd(ssl, fd) && SSL_set_tlsext_host_name(ssl, "a.example.com") && SSL_connect(ssl) == 1;
+    bool moved = !ok && atomic_load(&world->port) != port; /* the old place may close while one arrives there */
     if (ok) {
         uint8_t leaf[32] = {0};
         unsigned leaf_len;
@@ -82,7 +95,7 @@ static void client_visit(struct world *world, SSL_CTX *ctx, uint8_t last_leaf[32
         ok = client_request(ssl);
         atomic_fetch_add(&world->num_requests, 1);
     }
-    if (!ok)
+    if (!ok && !moved)
         atomic_fetch_add(&world->num_failures, 1);
     SSL_free(ssl);
     if (fd >= 0)
@@ -109,6 +122,10 @@ static void world_read_mail(void *ctx, const struct mail *mail)
         certset_unref(mail->ptr);
         world->num_retired++;
     }
+    if (mail->kind == MAIL_RETIRED_CONFIG) {
+        config_unref(mail->ptr);
+        world->num_configs_retired++;
+    }
     world->num_serving += mail->kind == MAIL_SERVING;
 }
 
@@ -125,21 +142,10 @@ static void world_publish(struct world *world)
         worker_publish(world->workers[i], certset_ref(next));
 }
 
-static void world_swap(uv_timer_t *timer)
-{
-    struct world *world = container_of(timer, struct world, timer);
-    if (world->num_swaps++ < NUM_SWAPS) {
-        world_publish(world);
-        return;
-    }
-    uv_timer_stop(timer);
-    uv_stop(&world->loop);
-}
-
-static const struct config *world_config(uint16_t backend_port)
+static const struct config *world_config(const struct world *world, unsigned turn)
 {
     char upstream[64];
-    snprintf(upstream, sizeof upstream, "PORTICO_UPSTREAM=http://127.0.0.1:%u", backend_port);
+    snprintf(upstream, sizeof upstream, "PORTICO_UPSTREAM=http://127.0.0.1:%u", world->backend_ports[turn % 2]);
     const char *environment[] = {"PORTICO_DOMAINS=a.example.com", upstream, "PORTICO_ACME_ACCEPT_TERMS=true",
                                  "PORTICO_ACCESS_LOG=off", NULL};
     struct config *config = NULL;
@@ -150,16 +156,83 @@ static const struct config *world_config(uint16_t backend_port)
     return config;
 }
 
+/* Sockets for all workers at a place that is free; returns its port. */
+static uint16_t world_bind(int fds[NUM_WORKERS])
+{
+    struct address address;
+    CHECK(address_parse_ip(SLICE_LIT("127.0.0.1"), 0, &address));
+    CHECK(!err_is(listen_bind(&address, true, &fds[0])));
+    for (int i = 1; i < NUM_WORKERS; i++)
+        CHECK(!err_is(listen_bind_again(fds[0], &fds[i])));
+    CHECK(address_of_socket(fds[0], &address));
+    return address_port(&address);
+}
+
+static void world_configure(struct world *world, const struct config *config, enum worker_place place, const int *fds)
+{
+    for (int i = 0; i < NUM_WORKERS; i++) {
+        struct worker_update update = {.config = config_ref(config)};
+        if (fds) {
+            update.places[place].kind = WORKER_MOVE;
+            update.places[place].fd = fds[i];
+        }
+        worker_configure(world->workers[i], &update);
+    }
+}
+
+static void world_reload(struct world *world)
+{
+    const struct config *config = world_config(world, world->num_swaps);
+    int fds[NUM_WORKERS];
+    if (world->num_swaps % MOVE_EVERY == 0) {
+        uint16_t port = world_bind(fds);
+        world_configure(world, config, WORKER_HTTPS, fds);
+        atomic_store(&world->port, port);
+    } else if (world->num_swaps == 1) {
+        world->http_port = world_bind(fds);
+        world_configure(world, config, WORKER_HTTP, fds);
+        world_configure(world, config, WORKER_HTTP, NULL); /* most likely before a worker has seen the other */
+    } else {
+        world_configure(world, config, WORKER_HTTPS, NULL);
+    }
+    config_unref(config);
+}
+
+static void world_swap(uv_timer_t *timer)
+{
+    struct world *world = container_of(timer, struct world, timer);
+    if (world->num_swaps++ < NUM_SWAPS) {
+        world_publish(world);
+        world_reload(world);
+        return;
+    }
+    uv_timer_stop(timer);
+    uv_stop(&world->loop);
+}
+
+static bool plain_answers(uint16_t port)
+{
+    static const char request[] = "GET /x HTTP/1.1\r\nHost: a.example.com\r\nConnection: close\r\n\r\n";
+    char in[64] = "";
+    int fd = client_connect(port);
+    bool ok =
+        fd >= 0 && write(fd, request, sizeof request - 1) == sizeof request - 1 && read(fd, in, sizeof in - 1) > 12;
+    if (fd >= 0)
+        close(fd);
+    return ok && strncmp(in, "HTTP/1.1 308 ", 13) == 0;
+}
+
 static void swap_under_load(void)
 {
     struct world world = {0};
     struct conn_credit credit = {.max = 1000};
     struct log *log = log_new(STDERR_FILENO, LOG_FORMAT_TEXT, LOG_LEVEL_WARN);
     struct offload_pool *resolve = offload_pool_new("resolve", 1, 0, 64), *sign = offload_pool_new("sign", 1, 10, 64);
-    const struct config *config = world_config(test_backend_start());
     pthread_t clients[NUM_CLIENTS];
-    struct address address;
     int fds[NUM_WORKERS];
+    world.backend_ports[0] = test_backend_start();
+    world.backend_ports[1] = test_backend_start();
+    const struct config *config = world_config(&world, 0);
 
     for (int i = 0; i < NUM_CERTS; i++) {
         const char *names[] = {"a.example.com", NULL};
@@ -170,12 +243,7 @@ static void swap_under_load(void)
     world.latest = certset_new();
     ticket_ring_rotate(&world.latest->tickets);
     certset_put(world.latest, SLICE_LIT("a.example.com"), world.certs[0], true);
-    CHECK(address_parse_ip(SLICE_LIT("127.0.0.1"), 0, &address));
-    CHECK(!err_is(listen_bind(&address, true, &fds[0])));
-    for (int i = 1; i < NUM_WORKERS; i++)
-        CHECK(!err_is(listen_bind_again(fds[0], &fds[i])));
-    CHECK(address_of_socket(fds[0], &address));
-    world.port = address_port(&address);
+    atomic_store(&world.port, world_bind(fds));
     for (unsigned i = 0; i < NUM_WORKERS; i++) {
         struct worker_options options = {.index = i,
                                          .config = config,
@@ -199,6 +267,7 @@ static void swap_under_load(void)
     atomic_store(&world.over, true);
     for (int i = 0; i < NUM_CLIENTS; i++)
         pthread_join(clients[i], NULL);
+    CHECK(plain_answers(world.http_port));
     for (int i = 0; i < NUM_WORKERS; i++)
         worker_order(world.workers[i], WORKER_CLOSE);
     for (int i = 0; i < NUM_WORKERS; i++)
@@ -215,6 +284,7 @@ static void swap_under_load(void)
     CHECK(atomic_load(&world.num_changes) > NUM_SWAPS / 10);
     CHECK(world.num_serving >= NUM_SWAPS); /* of both workers; a late value may displace an earlier one */
     CHECK(world.num_retired == world.num_serving);
+    CHECK(world.num_configs_retired >= NUM_SWAPS);
     CHECK_INT(atomic_load(&world.latest->refs), 1);
     printf("%u requests, %u handshakes, %u failures, %u changes of certificate, %u swaps\n",
            atomic_load(&world.num_requests), atomic_load(&world.num_handshakes), atomic_load(&world.num_failures),

@@ -261,19 +261,22 @@ static void side_publish(void *ctx, struct certset *set)
 
 static struct config *side_config(const char *const *entries)
 {
-    const char *all[32] = {"PORTICO_STORAGE=/nowhere", "PORTICO_ACME_ACCEPT_TERMS=true"};
+    const char *all[32] = {"PORTICO_STORAGE=/nowhere"};
     struct config *config = NULL;
     struct config_mistakes mistakes = {0};
     char directory[128];
-    size_t num = 2;
+    size_t num = 1;
     snprintf(directory, sizeof directory, "PORTICO_ACME_DIRECTORY=%s", scripted_ca_directory_url);
-    bool given = false;
+    bool given = false, terms_given = false;
     for (; *entries; entries++) {
+        terms_given = terms_given || strncmp(*entries, "PORTICO_ACME_ACCEPT_TERMS=", 26) == 0;
         given = given || strncmp(*entries, "PORTICO_ACME_DIRECTORY=", 23) == 0;
         all[num++] = *entries;
     }
     if (!given)
         all[num++] = directory;
+    if (!terms_given)
+        all[num++] = "PORTICO_ACME_ACCEPT_TERMS=true";
     if (!config_load(all, &config, &mistakes)) {
         struct buf out = {0};
         config_mistakes_print(&mistakes, &out);
@@ -312,6 +315,27 @@ struct side *kw_start_domains(struct kw *world, const char *domains)
     const char *entries[] = {entry, NULL};
     snprintf(entry, sizeof entry, "PORTICO_DOMAINS=%s", domains);
     return kw_start(world, entries);
+}
+
+bool kw_reload(struct side *side, const char *const *entries)
+{
+    struct keeper_change change;
+    struct buf mistake = {0};
+    struct config *next = side_config(entries);
+    struct err err = keeper_prepare(side->keeper, next, &side->world->ca.transport, &change, &mistake);
+    if (!err_is(err))
+        keeper_apply(side->keeper, &change);
+    buf_cleanup(&mistake);
+    config_unref(next);
+    return !err_is(err);
+}
+
+bool kw_reload_domains(struct side *side, const char *domains)
+{
+    char entry[4096];
+    const char *entries[] = {entry, NULL};
+    snprintf(entry, sizeof entry, "PORTICO_DOMAINS=%s", domains);
+    return kw_reload(side, entries);
 }
 
 void kw_stop(struct side *side)

@@ -54,6 +54,9 @@ void kw_cleanup(struct kw *world);
 struct side *kw_start(struct kw *world, const char *const *entries);
 /* The same, with the CA of DOMAINS="domains". */
 struct side *kw_start_domains(struct kw *world, const char *domains);
+/* A reload: the same process goes on with another environment. False, and nothing has changed: it cannot. */
+bool kw_reload(struct side *side, const char *const *entries);
+bool kw_reload_domains(struct side *side, const char *domains);
 /* It ends in order, or (kill) without another word to store and CA. */
 void kw_stop(struct side *side);
 void kw_rest(struct kw *world);
