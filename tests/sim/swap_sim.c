@@ -173,7 +173,7 @@ static void world_configure(struct world *world, const struct config *config, en
     for (int i = 0; i < NUM_WORKERS; i++) {
         struct worker_update update = {.config = config_ref(config)};
         if (fds) {
-            update.places[place].kind = WORKER_MOVE;
+            update.places[place].kind = PLACE_MOVE;
             update.places[place].fd = fds[i];
         }
         worker_configure(world->workers[i], &update);
