@@ -703,17 +703,30 @@ static void provoked_resets_end_the_connection(void)
     }
 }
 
-static void refused_streams_are_bounded(void)
+/* What we would have to say to a client that reads nothing is bounded: it is not read either. */
+static void a_client_that_reads_nothing_is_not_read(void)
 {
+    enum { FRAME_BYTES = 50 };
     struct h2_world w;
     struct buf bytes = {0};
-    begin_raw(&w);
-    w.world.stream.stalled = true; /* and nothing of it is read */
-    for (int i = 0; i < 5000; i++)
+    begin(&w);
+    ask(&w, GET);
+    w.world.stream.stalled = true;
+    backend_says(&w, 0, "HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\n");
+    backend_says_big(&w, 0, BIG);
+    CHECK(w.h2->full);
+    for (int i = 1; i < 20000; i++)
         raw_request(&bytes, RAW, WHOLE, 2 * i + 1);
+    CHECK(bytes.len > 20000 * FRAME_BYTES);
     raw_send(&w, &bytes);
     CHECK(counted(&w, COUNTER_REQUESTS_HTTP2) <= LIMIT_H2_STREAMS);
+    CHECK(!w.world.stream.reading && w.world.stream.input.len > 0);
+    CHECK(nghttp2_session_get_outbound_queue_size(w.h2->session) <=
+          LIMIT_H2_QUEUED_FRAMES + READ_BUFFER_BYTES / FRAME_BYTES);
     w.world.stream.stalled = false;
+    sim_stream_release(&w.world.stream);
+    world_settle(&w.world);
+    CHECK_INT(w.world.stream.end, SIM_CLOSED); /* for its resets (H4) */
     h2_world_close(&w);
 }
 
@@ -1141,7 +1154,7 @@ int main(void)
     RUN(a_body_of_another_length_is_reset);
     RUN(rapid_resets_end_the_connection);
     RUN(provoked_resets_end_the_connection);
-    RUN(refused_streams_are_bounded);
+    RUN(a_client_that_reads_nothing_is_not_read);
     RUN(floods_of_cheap_frames_end_the_connection);
     RUN(pings_beside_answers_are_no_flood);
     RUN(continuations_without_end_are_cut);
