@@ -709,8 +709,9 @@ static void a_client_that_reads_nothing_is_not_read(void)
     enum { FRAME_BYTES = 50 };
     struct h2_world w;
     struct buf bytes = {0};
-    begin(&w);
-    ask(&w, GET);
+    begin_raw(&w); /* does not acknowledge our SETTINGS: more streams are refused one by one */
+    raw_request(&bytes, RAW, WHOLE, 1);
+    raw_send(&w, &bytes);
     w.world.stream.stalled = true;
     backend_says(&w, 0, "HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\n");
     backend_says_big(&w, 0, BIG);
