@@ -439,6 +439,57 @@ static void an_upload_that_is_cut_aborts_the_backends_request(void)
     h2_world_close(&w);
 }
 
+/* What streams held when they ended is given back: one after the other may fill its window. */
+static void the_credit_of_what_was_held_comes_back(void)
+{
+    enum { ROUNDS = 2 * LIMIT_H2_WINDOW_FACTOR };
+    struct h2_world w;
+    struct buf big = {0};
+    begin(&w);
+    w.world.backends_stall = true;
+    big_body(&big, BIG);
+    for (int i = 0; i < ROUNDS; i++) {
+        int32_t id = peer_ask(&w, POST, buf_slice(&big), NULL, true);
+        peer_settle(&w);
+        CHECK(stream_at(&w, id)->held.len > LIMIT_H2_WINDOW_BYTES / 2);
+        nghttp2_submit_rst_stream(w.peer, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+        peer_settle(&w);
+    }
+    buf_cleanup(&big);
+    h2_world_close(&w);
+}
+
+/* Stopped streams hold the connection's credit: another cannot send, and is not slow for that. */
+static void a_client_without_credit_is_not_slow(void)
+{
+    enum { NUM_STOPPED = 3 };
+    struct h2_world w;
+    struct buf big = {0};
+    begin(&w);
+    int32_t id = peer_ask(&w, POST, SLICE_LIT("12345"), NULL, true);
+    peer_settle(&w);
+    w.world.backends_stall = true;
+    big_body(&big, BIG);
+    for (int i = 0; i < NUM_STOPPED; i++)
+        peer_ask(&w, POST, buf_slice(&big), NULL, true);
+    peer_settle(&w);
+    expire(&w, &stream_at(&w, id)->deadline);
+    CHECK(!got(&w, id, ":status: 408"));
+    CHECK(tick_armed(&stream_at(&w, id)->deadline));
+    buf_cleanup(&big);
+    h2_world_close(&w);
+}
+
+static void a_head_goes_on_before_its_body_comes(void)
+{
+    struct h2_world w;
+    begin(&w);
+    peer_ask(&w, POST "content-length: 5\n", SLICE_NONE, NULL, true);
+    peer_settle(&w);
+    CHECK(backend_got(&w, 0, "Content-Length: 5\r\n\r\n"));
+    h2_world_close(&w);
+}
+
 /* B6: after an early answer the client may read it; then the rest of its body is refused. */
 static void an_early_answer_ends_the_request_without_an_error(void)
 {
@@ -1146,6 +1197,9 @@ int main(void)
     RUN(a_backend_that_keeps_up_earns_larger_windows);
     RUN(a_stopped_upload_is_held_within_its_window_and_starves_nobody);
     RUN(an_upload_that_is_cut_aborts_the_backends_request);
+    RUN(the_credit_of_what_was_held_comes_back);
+    RUN(a_client_without_credit_is_not_slow);
+    RUN(a_head_goes_on_before_its_body_comes);
     RUN(an_early_answer_ends_the_request_without_an_error);
     RUN(slow_bodies_are_408_and_fast_ones_are_not);
     RUN(requests_are_refused_as_in_http_1_1);
