@@ -1,6 +1,7 @@
 #include "front/h2_request.h"
 
 #include "base/limits.h"
+#include "http/h1_reader.h"
 #include "http/h1_rules.h"
 
 enum { FIELD_OVERHEAD_BYTES = 32 }; /* RFC 9113 §6.5.2 */
@@ -188,7 +189,8 @@ static struct err take_method(struct h2_request *request)
         return bad(400, ":method is bad");
     if (head->method == METHOD_TRACE)
         return bad(405, ":method is TRACE");
-    if (slice_eq(head->method_name, SLICE_LIT("PRI")) || (head->method == METHOD_CONNECT && !extended))
+    bool known = head->method != METHOD_OTHER || h1_reader_knows_method(head->method_name);
+    if (!known || slice_eq(head->method_name, SLICE_LIT("PRI")) || (head->method == METHOD_CONNECT && !extended))
         return bad(501, ":method is not served");
     if (!extended)
         return ERR_OK;

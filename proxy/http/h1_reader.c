@@ -506,3 +506,16 @@ bool h1_reader_in_head(const struct h1_reader *reader)
 {
     return reader->state == STATE_HEAD;
 }
+
+bool h1_reader_knows_method(struct slice name)
+{
+    static const struct slice known[] = {
+#define XX(num, symbol, text) {#text, sizeof #text - 1},
+        HTTP_METHOD_MAP(XX)
+#undef XX
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (slice_eq(name, known[i]))
+            return true;
+    return false;
+}

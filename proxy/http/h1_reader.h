@@ -88,6 +88,9 @@ enum h1_event h1_reader_eof(struct h1_reader *reader);
  * for ever. Not accepted: the request is over, H1_END comes next, then the bytes may be the next request. */
 void h1_reader_upgrade(struct h1_reader *reader, bool accepted);
 
+/* Of a method that HTTP/1.1 clients may use here: others are answered 501, in whatever protocol they come. */
+bool h1_reader_knows_method(struct slice name);
+
 /* Some bytes of a message have come and its head is not complete: for the head's deadline. */
 bool h1_reader_in_head(const struct h1_reader *reader);
 

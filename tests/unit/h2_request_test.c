@@ -131,6 +131,10 @@ static void methods(void)
     struct h2_request request;
     CHECK_INT(judge(&request, ":method=TRACE\n:scheme=https\n:authority=a.test\n:path=/\n", true), 405);
     CHECK_INT(judge(&request, ":method=CONNECT\n:authority=a.test\n", true), 501);
+    CHECK_INT(judge(&request, ":method=BREW\n:scheme=https\n:authority=a.test\n:path=/\n", true),
+              501); /* as in HTTP/1.1 */
+    CHECK_INT(judge(&request, ":method=get\n:scheme=https\n:authority=a.test\n:path=/\n", true), 501);
+    CHECK_INT(judge(&request, ":method=PROPFIND\n:scheme=https\n:authority=a.test\n:path=/\n", true), 0);
     CHECK_INT(judge(&request, ":method=PRI\n:scheme=https\n:authority=a.test\n:path=/\n", true), 501);
     CHECK_INT(judge(&request, ":method=G=T\n:scheme=https\n:authority=a.test\n:path=/\n", true), 400);
     CHECK_INT(judge(&request, ":method=\n:scheme=https\n:authority=a.test\n:path=/\n", true), 400);
