@@ -15,6 +15,7 @@ class Relay:
         self.delay_s = delay_s
         self.bytes_per_s = bytes_per_s
         self.address = None
+        self._server = None
         self._loop = asyncio.new_event_loop()
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=[ready], daemon=True)
@@ -23,8 +24,8 @@ class Relay:
 
     def _run(self, ready):
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0, limit=CHUNK))
-        self.address = server.sockets[0].getsockname()
+        self._server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0, limit=CHUNK))
+        self.address = self._server.sockets[0].getsockname()
         ready.set()
         self._loop.run_forever()
 
@@ -59,6 +60,15 @@ class Relay:
         finally:
             writer.close()
 
+    async def _end(self):
+        self._server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        self._loop.stop()
+
     def close(self):
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop)
         self._thread.join(5)
+        self._loop.close()
