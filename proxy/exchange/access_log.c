@@ -1,7 +1,7 @@
 #include "exchange/access_log.h"
 
 #include "base/json_write.h"
-#include "exchange/exchange_state.h"
+#include "exchange/exchange_internal.h"
 
 #include <time.h>
 

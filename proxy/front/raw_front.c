@@ -1,6 +1,7 @@
 #include "front/raw_front.h"
 
 #include "exchange/announce.h"
+#include "exchange/upstream_log.h"
 #include "front/raw_log.h"
 
 static struct raw_front *raw_of_sink(struct sink *sink)
@@ -157,9 +158,7 @@ static void raw_backend_failed(struct http_user *user, struct err err, enum http
         stream_close(front->stream);
         return;
     }
-    counters_add(front->env->counters, COUNTER_UPSTREAM_FAILURES, 1);
-    LOG_WARN_EVENT(front->env->log, "upstream_failed", LOG_SLICE("upstream", front->backend_text),
-                   LOG_SLICE("host", front->client->server_name), LOG_ERR("error", err));
+    upstream_log_failed(front->env, front->backend_text, front->client->server_name, err);
     raw_cut(front, "the backend's connection broke");
 }
 
@@ -188,10 +187,7 @@ static const struct http_user_ops raw_user_ops = {
 
 static void raw_unreachable(struct raw_front *front, struct err err)
 {
-    LOG_WARN_EVENT(front->env->log, "upstream_unreachable", LOG_ERR("error", err),
-                   LOG_SLICE("upstream", front->group->upstreams[0]->text),
-                   LOG_SLICE("host", front->client->server_name),
-                   LOG_STR("msg", "the backend takes no connection; is it running, and is PORTICO_UPSTREAM right?"));
+    upstream_log_unreachable(front->env, front->group, front->client->server_name, err);
     raw_cut(front, "no connection to the backend");
 }
 
