@@ -1,6 +1,7 @@
 #include "front/raw_front.h"
 
 #include "exchange/announce.h"
+#include "exchange/policy.h"
 #include "exchange/upstream_log.h"
 #include "front/raw_log.h"
 
@@ -216,13 +217,6 @@ static void raw_acquired(struct pool_wait *wait, struct upstream *upstream, stru
         raw_unreachable(front, err);
 }
 
-/* ALLOW_IPS: what is 403 in HTTP. */
-static bool raw_allows(const struct raw_front *front)
-{
-    return !front->config->policy.allow_ips_given ||
-           (!front->client->peer_is_local && cidr_list_has(&front->config->policy.allow_ips, &front->client->peer_ip));
-}
-
 void raw_front_open(struct raw_front *front, struct stream *stream, struct exchange_env *env,
                     const struct exchange_client *client, const struct config_group *group)
 {
@@ -240,7 +234,7 @@ void raw_front_open(struct raw_front *front, struct stream *stream, struct excha
     front->wait.preamble = announce_client(front->config, client, &front->arena);
     stream->sink = &front->sink;
     stream_read_start(stream);
-    if (!raw_allows(front)) {
+    if (!policy_allows_address(front->config, client->peer)) { /* what is 403 in HTTP */
         raw_cut(front, "the client's address is not allowed");
         return;
     }
