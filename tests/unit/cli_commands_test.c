@@ -159,7 +159,7 @@ static void test_commands_are_told(void)
     struct output help = RUN_COMMAND(LIST("PATH=/bin"), "help"), man = RUN_COMMAND(LIST("PATH=/bin"), "help", "--man");
     for (const struct command *command = manual_commands; command->name; command++) {
         char call[64], head[64];
-        snprintf(call, sizeof call, command->run == cli_run ? "  portico [%s] " : "  portico %s ", command->name);
+        snprintf(call, sizeof call, command->run == cli_run ? "  portico [%s " : "  portico %s ", command->name);
         snprintf(head, sizeof head, "\n\\fB%s\\fR", command->name);
         CHECK_INT(strstr(help.out, call) != NULL, command->help != NULL);
         CHECK_INT(strstr(man.out, head) != NULL, command->help != NULL);
