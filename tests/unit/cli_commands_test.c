@@ -63,7 +63,7 @@ static void test_usage(void)
         {{"Versoin", NULL}, "portico: there is no such command: Versoin; did you mean `portico version`?\n"},
         {{"frobnicate", NULL}, "portico: there is no such command: frobnicate; `portico help` lists them\n"},
         {{"", NULL}, "portico: there is no such command: ; `portico help` lists them\n"},
-        {{"run", "now"}, "portico run: takes no argument, but got `now`\n"},
+        {{"run", "now"}, "portico run: takes --take-over or nothing, but got `now`\n"},
         {{"check", "x"}, "portico check: takes no argument, but got `x`\n"},
         {{"version", "x"}, "portico version: takes no argument, but got `x`\n"},
         {{"help", "x"}, "portico help: takes no argument, but got `x`\n"},
