@@ -3,6 +3,7 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -39,5 +40,7 @@ int cli_help(const struct cli_call *call);
 
 /* For commands without arguments: 0, or says so and gives the exit code. */
 int cli_no_args(const struct cli_call *call, const char *command);
+/* For those that take one flag or nothing: 0 and whether it is there, or as above. */
+int cli_flag_or_nothing(const struct cli_call *call, const char *command, const char *flag, bool *out_given);
 
 #endif

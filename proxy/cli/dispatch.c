@@ -51,3 +51,13 @@ int cli_no_args(const struct cli_call *call, const char *command)
     fprintf(call->err, "portico %s: takes no argument, but got `%.64s`\n", command, call->args[0]);
     return CLI_EXIT_USAGE;
 }
+
+int cli_flag_or_nothing(const struct cli_call *call, const char *command, const char *flag, bool *out_given)
+{
+    *out_given = call->num_args == 1 && strcmp(call->args[0], flag) == 0;
+    if (*out_given || call->num_args == 0)
+        return CLI_EXIT_CLEAN;
+    fprintf(call->err, "portico %s: takes %s or nothing, but got `%.64s`\n", command, flag,
+            call->args[call->num_args - 1]);
+    return CLI_EXIT_USAGE;
+}

@@ -19,8 +19,8 @@ static void print_commands(FILE *file)
         if (!command->help)
             continue;
         bool implied = command->run == cli_run;
-        snprintf(call, sizeof call, "portico %s%s%s%s%s", implied ? "[" : "", command->name, implied ? "]" : "",
-                 *command->args ? " " : "", command->args);
+        snprintf(call, sizeof call, "portico %s%s%s%s%s", implied ? "[" : "", command->name, *command->args ? " " : "",
+                 command->args, implied ? "]" : "");
         fprintf(file, "  %-*s", TERM_COLUMNS, call);
         print_wrapped(file, command->help, 2 + TERM_COLUMNS, HELP_COLUMNS);
     }

@@ -18,11 +18,8 @@ int cli_run(const struct cli_call *call)
 {
     struct config *config;
     struct config_mistakes mistakes = {0};
-    bool take_over = call->num_args > 0 && strcmp(call->args[0], "--take-over") == 0;
-    struct cli_call rest = *call;
-    rest.args += take_over;
-    rest.num_args -= take_over;
-    int refused = cli_no_args(&rest, "run");
+    bool take_over;
+    int refused = cli_flag_or_nothing(call, "run", "--take-over", &take_over);
     if (refused)
         return refused;
     if (!config_load(call->environment, &config, &mistakes)) {

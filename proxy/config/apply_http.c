@@ -50,7 +50,7 @@ static const char *html_refusal(struct slice text)
 {
     _Static_assert(LIMIT_ERROR_PAGE_BYTES == 64 * 1024, "the text below says 64k");
     if (text.ptr[0] == '/')
-        return "is a path, not HTML: give the path in the variable of the same name with _FILE behind it";
+        return "is a path, not HTML: give it to the variable that ends in _FILE";
     if (!memchr(text.ptr, '<', text.len))
         return "holds no HTML";
     if (text.len > LIMIT_ERROR_PAGE_BYTES)

@@ -134,7 +134,7 @@ const struct config_row config_rows[NUM_ROWS] = {
         .apply = apply_pem_certificates, .field = FIELD(tls.cert), .shown = SHOWN_AS_PEM},
     [ROW_TLS_KEY] = {
         .text = {P "TLS_KEY", NULL, "PEM; `_FILE`: its path",
-                 "its private key", CONFIG_RELOAD_LIVE},
+                 "the private key of TLS_CERT", CONFIG_RELOAD_LIVE},
         .apply = apply_pem_key, .field = FIELD(tls.key), .shown = SECRET},
     [ROW_TLS_POLICY] = {
         .text = {P "TLS_POLICY", "intermediate", "`intermediate`, `modern`",
@@ -311,7 +311,7 @@ const struct config_row config_rows[NUM_ROWS] = {
         .example = "10s", .apply = apply_duration_ms, .field = FIELD(drain.min_ms), .min = 0, .max = D},
     [ROW_DRAIN_QUIET] = {
         .text = {P "DRAIN_QUIET", "2s", "duration",
-                 "and until none came for so long, three quarters of DRAIN_TIMEOUT at the most", CONFIG_RELOAD_LIVE},
+                 "and until none came for so long, but for three quarters of DRAIN_TIMEOUT at the most", CONFIG_RELOAD_LIVE},
         .example = "2s", .apply = apply_duration_ms, .field = FIELD(drain.quiet_ms), .min = 0, .max = D},
     [ROW_DRAIN_TIMEOUT] = {
         .text = {P "DRAIN_TIMEOUT", "8s", "duration",

@@ -65,7 +65,7 @@ const char *parse_pem(struct slice text, const char *label)
 {
     struct slice rest = text, found;
     if (text.len && text.ptr[0] == '/')
-        return "is a path, not PEM text: give the path in the variable of the same name with _FILE behind it";
+        return "is a path, not PEM text: give it to the variable that ends in _FILE";
     while (pem_label_next(&rest, &found))
         if (slice_ends(found, slice_str(label)))
             return NULL;

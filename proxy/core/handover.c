@@ -140,7 +140,7 @@ static void peer_new(struct handover *handover, int fd)
     handover->peer = peer;
     struct err err = handover_check_peer(fd, &peer->pid);
     if (err_is(err)) {
-        peer_fail(peer, err, "it was refused");
+        peer_fail(peer, err, "only our own user and root are given the sockets: it was refused");
         return;
     }
     tick_start(&handover->loop->ticker, &peer->deadline, HANDOVER_HELLO_MS);

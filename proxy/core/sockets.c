@@ -70,18 +70,33 @@ static struct err socket_bind(const struct config_listen *listen, enum socket_sh
     return err;
 }
 
-static const char *socket_cure(struct err err)
+static const char *socket_path_cure(int code)
 {
-    if (err.kind == ERR_SYSTEM && err.code == EADDRINUSE)
-        return "another process listens there: stop it, or choose another address; a Portico on the same storage is "
-               "relieved by `portico run --take-over`";
-    if (err.kind == ERR_SYSTEM && err.code == EACCES)
-        return "ports below 1024 need root, CAP_NET_BIND_SERVICE, or net.ipv4.ip_unprivileged_port_start=0";
-    if (err.kind == ERR_SYSTEM && err.code == EADDRNOTAVAIL)
-        return "this machine does not have that address: give one of its own, or a port alone, such as :443";
+    switch (code) {
+    case EADDRINUSE: return "another process listens there: stop it, or choose another path";
+    case EACCES: return "this user may not make a socket there: give its directory to it, or choose another path";
+    case ENOENT: return "its directory does not exist: make it, or choose another path";
+    default: return "choose another path";
+    }
+}
+
+static const char *socket_cure(const struct config_listen *listen, struct err err)
+{
     if (err.kind == ERR_STATE)
         return "the service manager passes sockets at the start alone: restart Portico";
-    return "see the address that was asked for";
+    if (err.kind != ERR_SYSTEM)
+        return "choose another address";
+    if (listen->kind == CONFIG_LISTEN_UNIX)
+        return socket_path_cure(err.code);
+    switch (err.code) {
+    case EADDRINUSE:
+        return "another process listens there: stop it, or choose another address; a Portico on the same storage is "
+               "relieved by `portico run --take-over`";
+    case EACCES: return "ports below 1024 need root, CAP_NET_BIND_SERVICE, or net.ipv4.ip_unprivileged_port_start=0";
+    case EADDRNOTAVAIL:
+        return "this machine does not have that address: give one of its own, or a port alone, such as :443";
+    default: return "choose another address";
+    }
 }
 
 static void socket_failed(const struct sockets *sockets, enum socket_name which, struct err err, const char *cure)
@@ -97,7 +112,7 @@ static bool set_bind(struct sockets *sockets, enum socket_name which)
     struct socket_set *set = &sockets->sets[which];
     struct err err = socket_bind(listen, which == SOCKET_ADMIN ? SOCKET_ALONE : SOCKET_SHARED, &set->fds[0]);
     if (err_is(err)) {
-        socket_failed(sockets, which, err, socket_cure(err));
+        socket_failed(sockets, which, err, socket_cure(listen, err));
         return false;
     }
     set->num = 1;
@@ -291,7 +306,7 @@ bool sockets_prepare(const struct sockets *sockets, const struct config *next, s
         if (!err_is(err))
             continue;
         mistakes_add(mistakes, socket_variables[i], listen->text, NULL, "cannot be listened on (%s): %s",
-                     err_text(err, text, sizeof text), socket_cure(err));
+                     err_text(err, text, sizeof text), socket_cure(listen, err));
         bound = false;
     }
     if (!bound)

@@ -1,17 +1,9 @@
 #include "exchange/access_log.h"
 
-#include "base/json_write.h"
-#include "exchange/exchange_state.h"
-
-#include <time.h>
+#include "exchange/access_line.h"
+#include "exchange/exchange_internal.h"
 
 enum { ACCESS_LINE_BYTES = 1024 }; /* most lines are shorter: one allocation */
-
-static void access_put(struct json_writer *w, const char *key, struct slice value)
-{
-    if (value.len)
-        json_put_string(w, key, slice_first(value, LIMIT_LOG_STRING_BYTES));
-}
 
 /* The query may carry secrets, and so may a fragment: neither is logged. */
 static struct slice access_bare_url(struct slice url)
@@ -46,17 +38,17 @@ static struct slice access_referer(const struct head *head)
 
 static void access_json_request(const struct exchange *x, struct json_writer *w)
 {
-    access_put(w, "client", x->identity.client_ip);
+    access_line_put(w, "client", x->identity.client_ip);
     if (x->identity.forwarded.num_hops)
-        access_put(w, "peer", x->client->peer);
-    access_put(w, "user", x->identity.user);
+        access_line_put(w, "peer", x->client->peer);
+    access_line_put(w, "user", x->identity.user);
     if (x->client->identity)
-        access_put(w, "client_subject", x->client->identity->subject);
+        access_line_put(w, "client_subject", x->client->identity->subject);
     if (!x->head)
         return;
-    access_put(w, "method", x->head->method_name);
-    access_put(w, "host", x->head->host);
-    access_put(w, "path", access_path(x->head->target));
+    access_line_put(w, "method", x->head->method_name);
+    access_line_put(w, "host", x->head->host);
+    access_line_put(w, "path", access_path(x->head->target));
     json_put_str(w, "protocol", access_protocol(x->head));
     json_put_str(w, "scheme", x->identity.secure ? "https" : "http");
 }
@@ -66,14 +58,14 @@ static void access_json_tls(const struct exchange *x, struct json_writer *w)
     if (!x->client->tls_version)
         return;
     json_put_str(w, "tls", x->client->tls_version);
-    access_put(w, "tls_cipher", slice_str(x->client->tls_cipher));
+    access_line_put(w, "tls_cipher", slice_str(x->client->tls_cipher));
     json_put_bool(w, "tls_resumed", x->client->tls_resumed);
-    access_put(w, "alpn", x->client->alpn);
+    access_line_put(w, "alpn", x->client->alpn);
 }
 
 static void access_json_upstream(const struct exchange *x, struct json_writer *w)
 {
-    access_put(w, "upstream", x->backend_text);
+    access_line_put(w, "upstream", x->backend_text);
     if (x->connected_ms && x->upstream_reused)
         json_put_bool(w, "upstream_reused", true);
     else if (x->connected_ms)
@@ -86,16 +78,16 @@ static void access_json_upstream(const struct exchange *x, struct json_writer *w
 
 static void access_json_end(const struct exchange *x, struct json_writer *w)
 {
-    access_put(w, "request_id", x->identity.request_id);
-    access_put(w, "trace_id", x->identity.trace_id);
+    access_line_put(w, "request_id", x->identity.request_id);
+    access_line_put(w, "trace_id", x->identity.trace_id);
     if (x->aborted)
         json_put_bool(w, "aborted", true);
     if (x->failure)
         json_put_str(w, "failure", x->failure);
     if (!x->head)
         return;
-    access_put(w, "user_agent", head_get(x->head, FIELD_USER_AGENT));
-    access_put(w, "referer", access_referer(x->head));
+    access_line_put(w, "user_agent", head_get(x->head, FIELD_USER_AGENT));
+    access_line_put(w, "referer", access_referer(x->head));
 }
 
 static void access_json(const struct exchange *x, struct buf *out)
@@ -116,30 +108,14 @@ static void access_json(const struct exchange *x, struct buf *out)
     json_end_object(&w);
 }
 
-static void access_append(struct buf *out, struct slice value)
-{
-    if (value.len == 0)
-        buf_append_char(out, '-');
-    else
-        json_escape(out, slice_first(value, LIMIT_LOG_STRING_BYTES)); /* quotes and control bytes */
-}
-
 /* NCSA common: host ident user [time] "request" status bytes; combined adds referer and user agent. */
 static void access_ncsa(const struct exchange *x, bool combined, struct buf *out)
 {
-    char stamp[64];
-    struct tm tm;
-    time_t seconds = (time_t)(x->started_wall_ms / 1000);
-    gmtime_r(&seconds, &tm);
-    strftime(stamp, sizeof stamp, " [%d/%b/%Y:%H:%M:%S +0000] \"", &tm);
-    access_append(out, x->identity.client_ip);
-    buf_append_str(out, " - ");
-    access_append(out, x->identity.user);
-    buf_append_str(out, stamp);
+    access_line_begin_ncsa(out, x->identity.client_ip, x->identity.user, x->started_wall_ms);
     if (x->head) {
-        access_append(out, x->head->method_name);
+        access_line_append(out, x->head->method_name);
         buf_append_char(out, ' ');
-        access_append(out, access_path(x->head->target));
+        access_line_append(out, access_path(x->head->target));
         buf_append_char(out, ' ');
         buf_append_str(out, access_protocol(x->head));
     } else {
@@ -152,9 +128,9 @@ static void access_ncsa(const struct exchange *x, bool combined, struct buf *out
     if (!combined)
         return;
     buf_append_str(out, " \"");
-    access_append(out, x->head ? access_referer(x->head) : SLICE_NONE);
+    access_line_append(out, x->head ? access_referer(x->head) : SLICE_NONE);
     buf_append_str(out, "\" \"");
-    access_append(out, x->head ? head_get(x->head, FIELD_USER_AGENT) : SLICE_NONE);
+    access_line_append(out, x->head ? head_get(x->head, FIELD_USER_AGENT) : SLICE_NONE);
     buf_append_char(out, '"');
 }
 

@@ -1,7 +1,23 @@
 #include "exchange/answer.h"
 
 #include "exchange/compress.h"
-#include "exchange/exchange_state.h"
+#include "exchange/exchange_internal.h"
+#include "http/hop.h"
+
+struct fields answer_fields(struct exchange *x, const struct head *head)
+{
+    struct fields fields = {0};
+    struct slice hsts = x->identity.secure && head->status >= 200 ? x->config->tls.hsts : SLICE_NONE;
+    exchange_count_dropped(x, hop_response_fields(head, &x->arena, &fields));
+    if (hsts.len) {
+        fields_remove(&fields, FIELD_STRICT_TRANSPORT_SECURITY);
+        fields_put(&fields, &x->arena,
+                   (struct field){SLICE_LIT("Strict-Transport-Security"), hsts, FIELD_STRICT_TRANSPORT_SECURITY});
+    }
+    if (head->status >= 200)
+        identity_response_fields(x, &x->arena, &fields);
+    return fields;
+}
 
 static struct compress_plan answer_plan(struct exchange *x, const struct head *head)
 {

@@ -1,4 +1,5 @@
-/* answer: the body of the backend's answer on its way to the front: as it is, or through an encoder that the exchange owns.
+/* answer: an answer on its way to the front: its fields, and its body as it is, or through an encoder that the exchange
+ * owns.
  *
  * What an encoder makes of one slice goes to the front in the same call, and all that it was fed when the backend pauses: it
  * holds back nothing that a client waits for, and at most what one read of the backend's connection brought. Worker's
@@ -11,6 +12,8 @@
 
 struct exchange;
 
+/* The fields that go to the client, of an answer of the backend's or of ours; in the exchange's arena. */
+struct fields answer_fields(struct exchange *exchange, const struct head *head);
 /* Decides whether this answer is compressed, makes the encoder and edits what goes to the client. Returns the head by which
  * it is framed: the given one, or one in the exchange's arena that has no length. */
 const struct head *answer_begin(struct exchange *exchange, const struct head *head, struct fields *fields);

@@ -1,13 +1,12 @@
 #include "exchange/exchange.h"
 
 #include "exchange/access_log.h"
-#include "exchange/announce.h"
 #include "exchange/answer.h"
-#include "exchange/exchange_state.h"
+#include "exchange/attempt.h"
+#include "exchange/exchange_internal.h"
 #include "exchange/policy.h"
 #include "exchange/reply.h"
 #include "exchange/route.h"
-#include "http/hop.h"
 
 static const struct http_user_ops exchange_user_ops;
 
@@ -16,12 +15,12 @@ static struct exchange *exchange_of_user(struct http_user *user)
     return container_of(user, struct exchange, user);
 }
 
-static void exchange_count(struct exchange *x, enum counter counter)
+void exchange_count(struct exchange *x, enum counter counter)
 {
     counters_add(x->env->counters, counter, 1);
 }
 
-static void exchange_dropped(struct exchange *x, unsigned num_fields)
+void exchange_count_dropped(struct exchange *x, unsigned num_fields)
 {
     counters_add(x->env->counters, COUNTER_FIELDS_DROPPED, num_fields);
 }
@@ -40,8 +39,8 @@ static bool exchange_is_grpc(const struct exchange *x)
     return slice_starts(head_get(x->head, FIELD_CONTENT_TYPE), SLICE_LIT("application/grpc"));
 }
 
-/* What is waited for: an answer, where it is due and there is a connection, else some progress. */
-static void exchange_arm(struct exchange *x)
+/* An answer, where it is due and there is a connection, else some progress. */
+void exchange_arm(struct exchange *x)
 {
     bool answer_due = exchange_answer_due(x) && x->upstream && !exchange_is_grpc(x);
     int64_t ms = answer_due ? x->config->upstream.response_timeout_ms : x->config->client.stream_idle_timeout_ms;
@@ -53,15 +52,11 @@ static void exchange_arm(struct exchange *x)
 
 /* ---- the end ---- */
 
-static void exchange_release_upstream(struct exchange *x)
+/* Whatever it waits for. */
+static void exchange_let_go(struct exchange *x)
 {
-    struct upstream *upstream = x->upstream;
-    x->upstream = NULL;
-    pool_wait_cancel(&x->wait);
     password_wait_cancel(&x->password);
-    x->waiting = false;
-    if (upstream)
-        upstream->ops->detach(upstream);
+    attempt_end(x);
 }
 
 static void exchange_finish(struct exchange *x)
@@ -69,7 +64,7 @@ static void exchange_finish(struct exchange *x)
     x->answer = ANSWER_OVER;
     tick_stop(&x->timeout);
     answer_drop(x);
-    exchange_release_upstream(x);
+    exchange_let_go(x);
 }
 
 /* The client must see that the answer is not whole. */
@@ -131,22 +126,6 @@ static void exchange_count_status(struct exchange *x, unsigned status)
         exchange_count(x, (http2 ? classes_http2 : classes)[status / 100 - 1]);
 }
 
-/* The fields that go to the client, of an answer of the backend's or of ours. */
-static struct fields exchange_response_fields(struct exchange *x, const struct head *head)
-{
-    struct fields fields = {0};
-    struct slice hsts = x->identity.secure && head->status >= 200 ? x->config->tls.hsts : SLICE_NONE;
-    exchange_dropped(x, hop_response_fields(head, &x->arena, &fields));
-    if (hsts.len) {
-        fields_remove(&fields, FIELD_STRICT_TRANSPORT_SECURITY);
-        fields_put(&fields, &x->arena,
-                   (struct field){SLICE_LIT("Strict-Transport-Security"), hsts, FIELD_STRICT_TRANSPORT_SECURITY});
-    }
-    if (head->status >= 200)
-        identity_response_fields(x, &x->arena, &fields);
-    return fields;
-}
-
 static void exchange_respond(struct exchange *x, const struct head *head, const struct fields *fields)
 {
     struct front_response response = {.head = head, .fields = fields, .tunnel = x->answer == ANSWER_TUNNEL};
@@ -156,8 +135,8 @@ static void exchange_respond(struct exchange *x, const struct head *head, const 
 static void exchange_reply(struct exchange *x, struct reply reply)
 {
     struct front *front = x->front;
-    struct fields fields = exchange_response_fields(x, reply.head);
-    exchange_release_upstream(x);
+    struct fields fields = answer_fields(x, reply.head);
+    exchange_let_go(x);
     exchange_count_status(x, reply.head->status);
     if (x->head && x->head->method == METHOD_HEAD)
         reply.head->body = BODY_NONE;
@@ -171,13 +150,18 @@ static void exchange_reply(struct exchange *x, struct reply reply)
     front->ops->end(front, NULL);
 }
 
-static void exchange_fail(struct exchange *x, unsigned status, const char *why)
+void exchange_fail_until(struct exchange *x, unsigned status, unsigned retry_after_s, const char *why)
 {
     x->failure = why;
     if (x->answer == ANSWER_AWAITED)
-        exchange_reply(x, reply_error(&x->arena, status, x->head, x->config->policy.error_page));
+        exchange_reply(x, reply_error(&x->arena, status, retry_after_s, x->head, x->config->policy.error_page));
     else
         exchange_cut(x, why);
+}
+
+void exchange_fail(struct exchange *x, unsigned status, const char *why)
+{
+    exchange_fail_until(x, status, 0, why);
 }
 
 void exchange_refuse(struct exchange *x, struct head *head, unsigned status, const char *why)
@@ -208,9 +192,9 @@ static void exchange_timed_out(struct tick *tick)
         exchange_cut(x, "nothing moved for the idle time");
 }
 
-/* ---- the backend's connection ---- */
+/* ---- the request's source ---- */
 
-static void exchange_stop_front(struct exchange *x)
+void exchange_stop_front(struct exchange *x)
 {
     if (x->front_stopped)
         return;
@@ -218,7 +202,7 @@ static void exchange_stop_front(struct exchange *x)
     x->front->ops->read_stop(x->front);
 }
 
-static void exchange_start_front(struct exchange *x)
+void exchange_start_front(struct exchange *x)
 {
     if (!x->front_stopped || x->waiting)
         return;
@@ -226,129 +210,23 @@ static void exchange_start_front(struct exchange *x)
     x->front->ops->read_start(x->front);
 }
 
-static void exchange_begin_upstream(struct exchange *x)
-{
-    struct fields *fields = arena_calloc(&x->arena, 1, sizeof *fields);
-    exchange_dropped(x, identity_request_fields(x, &x->arena, fields));
-    struct upstream_request request = {x->head, fields};
-    x->upstream->ops->begin(x->upstream, &x->user, &x->arena, &request);
-}
-
-/* Keeps the bytes while they may have to be sent, or sent again; lets go of all of them beyond the limit. */
-static void exchange_hold(struct exchange *x, struct slice bytes)
-{
-    bool may_return = method_is_idempotent(x->head->method) || (x->upstream && x->upstream->may_refuse);
-    bool replayable = may_return && x->num_retries < x->config->upstream.retries;
-    if (!x->held_whole || (!x->waiting && (!replayable || x->held.len + bytes.len > LIMIT_LOCAL_BODY_BYTES))) {
-        x->held_whole = false;
-        buf_cleanup(&x->held);
-        return;
-    }
-    buf_append_slice(&x->held, bytes);
-}
-
-static void exchange_connected(struct exchange *x, struct upstream *upstream)
-{
-    x->waiting = false;
-    x->upstream = upstream;
-    x->backend = upstream->backend;
-    x->maybe_stale = upstream->reused && !upstream->may_refuse;
-    x->backend_text = upstream->backend_text;
-    x->upstream_reused = upstream->reused;
-    x->connected_ms = net_loop_now_ms(x->env->loop);
-    exchange_begin_upstream(x);
-    bool room = upstream->ops->body(upstream, buf_slice(&x->held));
-    if (x->request == REQUEST_WHOLE)
-        upstream->ops->end(upstream, &x->head->trailers);
-    exchange_arm(x);
-    if (room)
-        exchange_start_front(x);
-}
-
-/* 502, or 503 where it is worth asking again (B1). */
-static void exchange_unreachable(struct exchange *x, const struct pool_wait *wait)
-{
-    x->failure = "no connection to the backend";
-    if (x->answer != ANSWER_AWAITED) {
-        exchange_cut(x, x->failure);
-        return;
-    }
-    struct reply reply = reply_error(&x->arena, wait->status, x->head, x->config->policy.error_page);
-    if (wait->retry_after_s)
-        head_add(reply.head, &x->arena, SLICE_LIT("Retry-After"), arena_printf(&x->arena, "%u", wait->retry_after_s));
-    exchange_reply(x, reply);
-}
-
-static void exchange_acquired(struct pool_wait *wait, struct upstream *upstream, struct err err)
-{
-    struct exchange *x = container_of(wait, struct exchange, wait);
-    if (!upstream) {
-        x->waiting = false;
-        LOG_WARN_EVENT(
-            x->env->log, "upstream_unreachable", LOG_ERR("error", err),
-            LOG_SLICE("upstream", x->group->upstreams[0]->text), LOG_SLICE("host", x->head->host),
-            LOG_STR("msg", "the backend takes no connection; is it running, and is PORTICO_UPSTREAM right?"));
-        exchange_unreachable(x, wait);
-        return;
-    }
-    exchange_connected(x, upstream);
-    if (x->upstream == upstream)
-        upstream->ops->flush(upstream);
-}
-
-/* The request's body waits too. */
-static void exchange_wait(struct exchange *x)
+void exchange_hold_up(struct exchange *x)
 {
     x->waiting = true;
     if (x->request != REQUEST_WHOLE)
         exchange_stop_front(x);
 }
 
-static void exchange_connect(struct exchange *x, bool fresh_only)
-{
-    x->asked_ms = net_loop_now_ms(x->env->loop);
-    x->connected_ms = x->head_ms = 0;
-    x->wait.preamble = announce_client(x->config, x->client, &x->arena);
-    struct upstream *upstream = pool_acquire(&x->wait, x->config, x->group, fresh_only);
-    if (upstream)
-        exchange_connected(x, upstream);
-    else
-        exchange_wait(x);
-}
-
-/* Once more, where nothing can happen twice by it (B2). */
-static bool exchange_may_retry(const struct exchange *x, struct err err, enum http_progress progress)
-{
-    bool refused_input = err.kind == ERR_INPUT || err.kind == ERR_LIMIT;
-    bool harmless = progress == HTTP_UNSENT || (progress == HTTP_UNANSWERED && method_is_idempotent(x->head->method));
-    return x->answer == ANSWER_AWAITED && !refused_input && !x->status &&
-           x->num_retries < x->config->upstream.retries && harmless && x->held_whole;
-}
+/* ---- the answer ---- */
 
 static void exchange_upstream_failed(struct http_user *user, struct err err, enum http_progress progress)
 {
-    struct exchange *x = exchange_of_user(user);
-    x->upstream = NULL;
-    x->wait.avoid = x->backend;
-    if (x->answer == ANSWER_AWAITED && progress != HTTP_UNSENT && (progress == HTTP_ANSWERING || !x->maybe_stale))
-        pool_failed(&x->wait, x->backend);
-    if (exchange_may_retry(x, err, progress)) {
-        x->num_retries++;
-        exchange_count(x, COUNTER_UPSTREAM_RETRIES);
-        exchange_connect(x, true);
-        return;
-    }
-    exchange_count(x, COUNTER_UPSTREAM_FAILURES);
-    LOG_WARN_EVENT(x->env->log, "upstream_failed", LOG_SLICE("upstream", x->backend_text),
-                   LOG_SLICE("host", x->head->host), LOG_ERR("error", err));
-    exchange_fail(x, 502, err.what);
+    attempt_failed(exchange_of_user(user), err, progress);
 }
-
-/* ---- the answer ---- */
 
 static void exchange_interim(struct exchange *x, const struct head *head)
 {
-    struct fields fields = exchange_response_fields(x, head);
+    struct fields fields = answer_fields(x, head);
     if (x->head->version > 10) /* none to HTTP/1.0 */
         x->front->ops->interim(x->front, head, &fields);
 }
@@ -373,7 +251,7 @@ static void exchange_answer_head(struct http_user *user, struct head *head)
     if (tunnel)
         exchange_count(x, COUNTER_TUNNELS);
     exchange_arm(x);
-    struct fields fields = exchange_response_fields(x, head);
+    struct fields fields = answer_fields(x, head);
     const struct head *framing = answer_begin(x, head, &fields);
     exchange_respond(x, framing, &fields);
 }
@@ -462,11 +340,7 @@ static void exchange_answer_challenge(struct exchange *x, struct slice key_autho
 static void exchange_follow_route(struct exchange *x)
 {
     switch (x->route.kind) {
-    case ROUTE_PROXY:
-        x->group = x->route.group;
-        exchange_arm(x);
-        exchange_connect(x, false);
-        return;
+    case ROUTE_PROXY: attempt_begin(x); return;
     case ROUTE_REDIRECT: exchange_reply(x, reply_redirect(&x->arena, x->route.text)); return;
     case ROUTE_CHALLENGE:
         exchange_answer_challenge(x, x->route.text);
@@ -484,7 +358,7 @@ static void exchange_admit(struct exchange *x, struct policy policy)
         identity_read_user(x);
         exchange_follow_route(x);
         return;
-    case POLICY_WAIT: exchange_wait(x); return;
+    case POLICY_WAIT: exchange_hold_up(x); return;
     case POLICY_REFUSE: exchange_fail(x, policy.status, policy.why); return;
     }
 }
@@ -506,11 +380,10 @@ struct exchange *exchange_new(struct exchange_env *env, const struct exchange_cl
     x->front = front;
     x->config = config_ref(env->config);
     x->user.ops = &exchange_user_ops;
-    x->held_whole = true;
     x->started_ms = net_loop_now_ms(env->loop);
     x->started_wall_ms = env->clock->wall_ms(env->clock);
     identity_begin(x);
-    pool_wait_init(&x->wait, env->pool, exchange_acquired);
+    attempt_init(x);
     password_wait_init(&x->password, exchange_password_known);
     tick_init(&x->timeout, exchange_timed_out);
     return x;
@@ -552,7 +425,7 @@ void exchange_body(struct exchange *x, struct slice bytes)
         return;
     exchange_arm(x);
     if (x->answer == ANSWER_AWAITED)
-        exchange_hold(x, bytes);
+        attempt_hold(x, bytes);
     if (x->upstream && !x->upstream->ops->body(x->upstream, bytes))
         exchange_stop_front(x);
 }

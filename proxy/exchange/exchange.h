@@ -6,7 +6,8 @@
  * encoder, which gives all that it was fed whenever the backend pauses.
  *
  * Owned by its front, made before the request's first byte is parsed (it embeds the arena that the head goes into),
- * freed by exchange_free through the graveyard. Borrows a connection of the pool. Its state is in exchange_state.h. */
+ * freed by exchange_free through the graveyard. Borrows a connection of the pool. Its state is in exchange_internal.h:
+ * attempt takes the request to a backend, answer brings what comes back. */
 #ifndef EXCHANGE_EXCHANGE_H
 #define EXCHANGE_EXCHANGE_H
 

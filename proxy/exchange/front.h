@@ -1,5 +1,5 @@
-/* front: what an exchange asks of the protocol that its client speaks; HTTP/1.1 now, HTTP/2 beside it. The exchange
- * knows neither. One worker's thread. */
+/* front: what an exchange asks of the protocol that its client speaks, HTTP/1.1 or HTTP/2. The exchange knows neither. One
+ * worker's thread. */
 #ifndef EXCHANGE_FRONT_H
 #define EXCHANGE_FRONT_H
 

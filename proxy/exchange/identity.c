@@ -1,7 +1,7 @@
 #include "exchange/identity.h"
 
 #include "exchange/basic_auth.h"
-#include "exchange/exchange_state.h"
+#include "exchange/exchange_internal.h"
 #include "http/hop.h"
 #include "http/trace.h"
 #include "net/address.h"

@@ -71,7 +71,8 @@ static struct slice reply_html(struct arena *arena, unsigned status)
                         status, (int)reason.len, reason.ptr, status, (int)reason.len, reason.ptr, reply_hint(status));
 }
 
-struct reply reply_error(struct arena *arena, unsigned status, const struct head *request, struct slice page)
+struct reply reply_error(struct arena *arena, unsigned status, unsigned retry_after_s, const struct head *request,
+                         struct slice page)
 {
     bool own_page = page.len && status >= 502 && status <= 504;
     struct reply reply = reply_wants_json(request) ? reply_json(arena, status)
@@ -80,8 +81,9 @@ struct reply reply_error(struct arena *arena, unsigned status, const struct head
     if (status == 401)
         head_add(reply.head, arena, SLICE_LIT("WWW-Authenticate"),
                  SLICE_LIT("Basic realm=\"restricted\", charset=\"UTF-8\""));
-    if (status == 503)
-        head_add(reply.head, arena, SLICE_LIT("Retry-After"), SLICE_LIT("1"));
+    if (status == 503 || retry_after_s)
+        head_add(reply.head, arena, SLICE_LIT("Retry-After"),
+                 arena_printf(arena, "%u", retry_after_s ? retry_after_s : 1));
     return reply;
 }
 

@@ -12,8 +12,10 @@ struct reply {
 
 /* An error page: JSON for a client that asks for it, else `page` in place of a 502, 503 or 504 of ours where it is given
  * (ERROR_PAGE; borrowed), else our HTML, which names the status and a hint that a visitor can use, and nothing internal.
- * A 401 asks for a password (RFC 7617 §2), a 503 says when to try again. `request` may be NULL. */
-struct reply reply_error(struct arena *arena, unsigned status, const struct head *request, struct slice page);
+ * A 401 asks for a password (RFC 7617 §2). retry_after_s: when to try again, which a 503 always says; 0: in a second there,
+ * unsaid elsewhere. `request` may be NULL. */
+struct reply reply_error(struct arena *arena, unsigned status, unsigned retry_after_s, const struct head *request,
+                         struct slice page);
 /* 308 Permanent Redirect: the method and the body stay. */
 struct reply reply_redirect(struct arena *arena, struct slice location);
 /* 200 text/plain: for HTTP-01, whose body is exactly this (RFC 8555 §8.3). */

@@ -28,7 +28,7 @@ void conn_open(struct conn_env *env, int fd, bool unix_socket, bool secure);
 void conn_drain_all(struct conn_env *env);
 /* Ends all at once. */
 void conn_reset_all(struct conn_env *env);
-/* Requests in the works, and tunnels. */
+/* Requests in the works; tunnels are counted apart. */
 size_t conn_num_busy(const struct conn_env *env, size_t *out_num_tunnels);
 
 #endif

@@ -30,16 +30,21 @@ static void front_drop_exchange(struct h1_front *front)
     exchange_free(exchange);
 }
 
-/* The one way out: whoever detects the end comes here; twice is fine. */
-static void front_finish(struct h1_front *front, bool cut)
+static void front_let_go(struct h1_front *front)
 {
-    if (front->state == H1F_ENDED)
-        return;
     front->state = H1F_ENDED;
     tick_stop(&front->deadline);
     deferred_stop(&front->next);
     buf_cleanup(&front->pending);
     front_drop_exchange(front);
+}
+
+/* The one way out: whoever detects the end comes here; twice is fine. */
+static void front_finish(struct h1_front *front, bool cut)
+{
+    if (front->state == H1F_ENDED)
+        return;
+    front_let_go(front);
     if (cut)
         stream_reset(front->stream);
     else
@@ -49,11 +54,7 @@ static void front_finish(struct h1_front *front, bool cut)
 static void front_closed(struct sink *sink, struct err err)
 {
     struct h1_front *front = front_of_sink(sink);
-    front->state = H1F_ENDED;
-    tick_stop(&front->deadline);
-    deferred_stop(&front->next);
-    buf_cleanup(&front->pending);
-    front_drop_exchange(front);
+    front_let_go(front);
     front->closed(front, err);
 }
 
@@ -116,6 +117,7 @@ static void front_begin(struct h1_front *front)
     front_arm(front, front_config(front)->client.header_timeout_ms);
 }
 
+/* With what was held before anything new. */
 static void front_go_on(struct h1_front *front)
 {
     if (front->pending.len)
@@ -322,10 +324,7 @@ static void front_start_tunnel(struct h1_front *front)
     h1_reader_upgrade(&front->reader, true);
     front->state = H1F_TUNNEL;
     front_flush(&front->base);
-    if (front->pending.len)
-        deferred_start(front->env->loop, &front->next);
-    else
-        stream_read_start(front->stream);
+    front_go_on(front);
 }
 
 static void front_respond(struct front *base, const struct front_response *response)

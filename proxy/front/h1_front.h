@@ -6,8 +6,8 @@
  *      +------------------- answer whole, keep-alive ------------------+           v
  *      H1F_ENDED <---- everything else: close, or reset where an answer was cut -- H1F_TUNNEL
  *
- * While an answer is awaited it reads on until one slice is held, so that a client's leaving is noticed; that slice is
- * the next request, at most one is parsed ahead of none. Embedded in its conn; owns its exchange. */
+ * While an answer is awaited it reads on until one slice is held, so that a client's leaving is noticed; no request in that
+ * slice is parsed before its turn. Embedded in its conn; owns its exchange. */
 #ifndef FRONT_H1_FRONT_H
 #define FRONT_H1_FRONT_H
 
@@ -27,20 +27,20 @@ struct h1_front {
     const struct exchange_client *client;
     struct exchange *exchange; /* from the first byte of a request to the last of its answer */
     struct h1_reader reader;
-    struct buf pending;        /* read and not yet parsed: the next request, or what follows an Upgrade */
-    struct buf head_out;       /* an answer's head that waits for its first bytes */
-    struct deferred next;      /* goes on with pending */
-    struct tick deadline;      /* of the state: idle, head, body rate */
+    struct buf pending;   /* read and not yet parsed: the next request, or what follows an Upgrade */
+    struct buf head_out;  /* an answer's head that waits for its first bytes */
+    struct deferred next; /* goes on with pending */
+    struct tick deadline; /* of the state: idle, head, body rate */
     enum h1_front_state state;
-    bool chunked;              /* the answer's framing */
-    bool keep_alive;           /* decided when the answer began */
+    bool chunked;    /* the answer's framing */
+    bool keep_alive; /* decided when the answer began */
     bool answer_over;
     bool upgrade_asked;
-    bool stopped;              /* the exchange wants no more body for now */
-    bool full;                 /* answers wait for their reader: no further request until `drained` */
-    bool begun;                /* a byte of a first request has come */
+    bool stopped; /* the exchange wants no more body for now */
+    bool full;    /* answers wait for their reader: no further request until `drained` */
+    bool begun;   /* a byte of a first request has come */
     uint64_t born_ms;
-    struct body_rate rate;     /* of the request's body */
+    struct body_rate rate;                                  /* of the request's body */
     void (*closed)(struct h1_front *front, struct err err); /* the stream's last event: the memory may be freed */
 };
 

@@ -1,6 +1,8 @@
 #include "front/raw_front.h"
 
 #include "exchange/announce.h"
+#include "exchange/policy.h"
+#include "exchange/upstream_log.h"
 #include "front/raw_log.h"
 
 static struct raw_front *raw_of_sink(struct sink *sink)
@@ -157,9 +159,7 @@ static void raw_backend_failed(struct http_user *user, struct err err, enum http
         stream_close(front->stream);
         return;
     }
-    counters_add(front->env->counters, COUNTER_UPSTREAM_FAILURES, 1);
-    LOG_WARN_EVENT(front->env->log, "upstream_failed", LOG_SLICE("upstream", front->backend_text),
-                   LOG_SLICE("host", front->client->server_name), LOG_ERR("error", err));
+    upstream_log_failed(front->env, front->backend_text, front->client->server_name, err);
     raw_cut(front, "the backend's connection broke");
 }
 
@@ -188,10 +188,7 @@ static const struct http_user_ops raw_user_ops = {
 
 static void raw_unreachable(struct raw_front *front, struct err err)
 {
-    LOG_WARN_EVENT(front->env->log, "upstream_unreachable", LOG_ERR("error", err),
-                   LOG_SLICE("upstream", front->group->upstreams[0]->text),
-                   LOG_SLICE("host", front->client->server_name),
-                   LOG_STR("msg", "the backend takes no connection; is it running, and is PORTICO_UPSTREAM right?"));
+    upstream_log_unreachable(front->env, front->group, front->client->server_name, err);
     raw_cut(front, "no connection to the backend");
 }
 
@@ -220,13 +217,6 @@ static void raw_acquired(struct pool_wait *wait, struct upstream *upstream, stru
         raw_unreachable(front, err);
 }
 
-/* ALLOW_IPS: what is 403 in HTTP. */
-static bool raw_allows(const struct raw_front *front)
-{
-    return !front->config->policy.allow_ips_given ||
-           (!front->client->peer_is_local && cidr_list_has(&front->config->policy.allow_ips, &front->client->peer_ip));
-}
-
 void raw_front_open(struct raw_front *front, struct stream *stream, struct exchange_env *env,
                     const struct exchange_client *client, const struct config_group *group)
 {
@@ -244,7 +234,7 @@ void raw_front_open(struct raw_front *front, struct stream *stream, struct excha
     front->wait.preamble = announce_client(front->config, client, &front->arena);
     stream->sink = &front->sink;
     stream_read_start(stream);
-    if (!raw_allows(front)) {
+    if (!policy_allows_address(front->config, client->peer)) { /* what is 403 in HTTP */
         raw_cut(front, "the client's address is not allowed");
         return;
     }

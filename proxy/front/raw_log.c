@@ -1,15 +1,7 @@
 #include "front/raw_log.h"
 
-#include "base/json_write.h"
+#include "exchange/access_line.h"
 #include "front/raw_front.h"
-
-#include <time.h>
-
-static void raw_log_put(struct json_writer *w, const char *key, struct slice value)
-{
-    if (value.len)
-        json_put_string(w, key, slice_first(value, LIMIT_LOG_STRING_BYTES));
-}
 
 static void raw_log_json(const struct raw_front *front, struct buf *out)
 {
@@ -18,15 +10,15 @@ static void raw_log_json(const struct raw_front *front, struct buf *out)
     json_object(&w);
     json_put_str(&w, "ts", clock_rfc3339(front->started_wall_ms, time));
     json_put_str(&w, "event", "access");
-    raw_log_put(&w, "client", front->client->peer);
-    raw_log_put(&w, "host", front->client->server_name);
+    access_line_put(&w, "client", front->client->peer);
+    access_line_put(&w, "host", front->client->server_name);
     json_put_str(&w, "protocol", "tcp");
     json_put_int(&w, "duration_ms", (int64_t)(net_loop_now_ms(front->env->loop) - front->started_ms));
     json_put_int(&w, "bytes_in", (int64_t)front->bytes_in);
     json_put_int(&w, "bytes_out", (int64_t)front->bytes_out);
     json_put_str(&w, "tls", front->client->tls_version);
     json_put_bool(&w, "tls_resumed", front->client->tls_resumed);
-    raw_log_put(&w, "upstream", front->backend_text);
+    access_line_put(&w, "upstream", front->backend_text);
     if (front->failure) {
         json_put_bool(&w, "aborted", true);
         json_put_str(&w, "failure", front->failure);
@@ -37,14 +29,9 @@ static void raw_log_json(const struct raw_front *front, struct buf *out)
 /* There is no request: its place tells the protocol and the name, and no status. */
 static void raw_log_ncsa(const struct raw_front *front, bool combined, struct buf *out)
 {
-    char stamp[64];
-    struct tm tm;
-    time_t seconds = (time_t)(front->started_wall_ms / 1000);
-    gmtime_r(&seconds, &tm);
-    strftime(stamp, sizeof stamp, " - - [%d/%b/%Y:%H:%M:%S +0000] \"tcp ", &tm);
-    json_escape(out, front->client->peer);
-    buf_append_str(out, stamp);
-    buf_append_slice(out, front->client->server_name.len ? front->client->server_name : SLICE_LIT("-"));
+    access_line_begin_ncsa(out, front->client->peer, SLICE_NONE, front->started_wall_ms);
+    buf_append_str(out, "tcp ");
+    access_line_append(out, front->client->server_name);
     buf_append_str(out, "\" - ");
     buf_append_u64(out, front->bytes_out);
     if (combined)

@@ -23,6 +23,21 @@ def test_a_second_process_on_the_same_ports_is_refused(launch, backends, tmp_pat
         assert first.get("a.test").status == 200
 
 
+@pytest.mark.parametrize(
+    ("where", "cure"),
+    [
+        ("unix:/nowhere/portico.sock", "its directory does not exist"),
+        ("unix:/tmp", "choose another path"),
+        ("192.0.2.1:8443", "does not have that address"),
+    ],
+)
+def test_where_nobody_can_listen_it_is_said_what_to_do(launch, where, cure):
+    portico = launch(wait=False, codes=(1,), HTTPS_LISTEN=where)
+    assert portico.wait_exit() == 1
+    failed = portico.find_events("listen_failed")[0]
+    assert failed["address"] == where and cure in failed["msg"]
+
+
 def test_every_address_of_both_families(launch, backends, ipv6):
     backend = backends()
     port = free_port()

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "check.h"
-#include "exchange/exchange_state.h"
+#include "exchange/exchange_internal.h"
 #include "front/h1_front.h"
 #include "sim_stream.h"
 

@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 #include "check.h"
-#include "exchange/exchange_state.h"
+#include "exchange/exchange_internal.h"
 
 #include <stdlib.h>
 #include <unistd.h>

@@ -63,7 +63,7 @@ static void test_usage(void)
         {{"Versoin", NULL}, "portico: there is no such command: Versoin; did you mean `portico version`?\n"},
         {{"frobnicate", NULL}, "portico: there is no such command: frobnicate; `portico help` lists them\n"},
         {{"", NULL}, "portico: there is no such command: ; `portico help` lists them\n"},
-        {{"run", "now"}, "portico run: takes no argument, but got `now`\n"},
+        {{"run", "now"}, "portico run: takes --take-over or nothing, but got `now`\n"},
         {{"check", "x"}, "portico check: takes no argument, but got `x`\n"},
         {{"version", "x"}, "portico version: takes no argument, but got `x`\n"},
         {{"help", "x"}, "portico help: takes no argument, but got `x`\n"},
@@ -159,7 +159,7 @@ static void test_commands_are_told(void)
     struct output help = RUN_COMMAND(LIST("PATH=/bin"), "help"), man = RUN_COMMAND(LIST("PATH=/bin"), "help", "--man");
     for (const struct command *command = manual_commands; command->name; command++) {
         char call[64], head[64];
-        snprintf(call, sizeof call, command->run == cli_run ? "  portico [%s] " : "  portico %s ", command->name);
+        snprintf(call, sizeof call, command->run == cli_run ? "  portico [%s " : "  portico %s ", command->name);
         snprintf(head, sizeof head, "\n\\fB%s\\fR", command->name);
         CHECK_INT(strstr(help.out, call) != NULL, command->help != NULL);
         CHECK_INT(strstr(man.out, head) != NULL, command->help != NULL);

@@ -3,7 +3,7 @@
 
 #include "base/buf.h"
 #include "check.h"
-#include "exchange/exchange_state.h"
+#include "exchange/exchange_internal.h"
 #include "net/address.h"
 
 #include <stdlib.h>

@@ -226,27 +226,40 @@ static void the_error_page_takes_the_place_of_502_503_and_504(void)
     head_add(json, &arena, SLICE_LIT("Accept"), SLICE_LIT("application/json"));
     json->fields.at[0].id = FIELD_ACCEPT;
     for (unsigned status = 502; status <= 504; status++) {
-        struct reply reply = reply_error(&arena, status, NULL, page);
+        struct reply reply = reply_error(&arena, status, 0, NULL, page);
         CHECK_SLICE(reply.body, "<h1>Back soon</h1>");
         CHECK_INT(reply.head->length, page.len);
         CHECK_INT(reply.head->status, status);
         CHECK_SLICE(head_get(reply.head, FIELD_CONTENT_TYPE), "text/html; charset=utf-8");
-        CHECK(slice_starts(reply_error(&arena, status, json, page).body, SLICE_LIT("{\"status\":50")));
+        CHECK(slice_starts(reply_error(&arena, status, 0, json, page).body, SLICE_LIT("{\"status\":50")));
     }
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        CHECK(!slice_eq(reply_error(&arena, others[i], NULL, page).body, page));
+        CHECK(!slice_eq(reply_error(&arena, others[i], 0, NULL, page).body, page));
     arena_cleanup(&arena);
+}
+
+static size_t num_named(const struct head *head, struct slice name)
+{
+    size_t num = 0;
+    FIELDS_EACH(&head->fields, field)
+    num += slice_ieq(field->name, name);
+    return num;
 }
 
 static void refusals_say_what_the_client_can_do(void)
 {
     struct arena arena = {0};
-    struct reply reply = reply_error(&arena, 401, NULL, SLICE_NONE);
+    struct reply reply = reply_error(&arena, 401, 0, NULL, SLICE_NONE);
     CHECK_SLICE(head_get_named(reply.head, SLICE_LIT("WWW-Authenticate")),
                 "Basic realm=\"restricted\", charset=\"UTF-8\"");
-    reply = reply_error(&arena, 503, NULL, SLICE_NONE);
+    reply = reply_error(&arena, 503, 0, NULL, SLICE_NONE);
     CHECK_SLICE(head_get_named(reply.head, SLICE_LIT("Retry-After")), "1");
-    reply = reply_error(&arena, 403, NULL, SLICE_NONE);
+    reply = reply_error(&arena, 503, 7, NULL, SLICE_NONE);
+    CHECK_SLICE(head_get_named(reply.head, SLICE_LIT("Retry-After")), "7");
+    CHECK_INT(num_named(reply.head, SLICE_LIT("Retry-After")), 1);
+    reply = reply_error(&arena, 502, 0, NULL, SLICE_NONE);
+    CHECK_INT(num_named(reply.head, SLICE_LIT("Retry-After")), 0);
+    reply = reply_error(&arena, 403, 0, NULL, SLICE_NONE);
     CHECK(!head_get_named(reply.head, SLICE_LIT("WWW-Authenticate")).ptr);
     arena_cleanup(&arena);
 }
@@ -255,17 +268,17 @@ static void replies_suit_who_asks_and_tell_nothing_internal(void)
 {
     struct arena arena = {0};
     struct head *head = arena_calloc(&arena, 1, sizeof *head);
-    struct reply reply = reply_error(&arena, 502, NULL, SLICE_NONE);
+    struct reply reply = reply_error(&arena, 502, 0, NULL, SLICE_NONE);
     CHECK_SLICE(head_get(reply.head, FIELD_CONTENT_TYPE), "text/html; charset=utf-8");
     CHECK_INT(reply.head->length, reply.body.len);
     CHECK(memmem(reply.body.ptr, reply.body.len, "502 Bad Gateway", 15));
     head_add(head, &arena, SLICE_LIT("Accept"), SLICE_LIT("application/json;q=0.9, text/html"));
     head->fields.at[0].id = FIELD_ACCEPT;
-    reply = reply_error(&arena, 421, head, SLICE_NONE);
+    reply = reply_error(&arena, 421, 0, head, SLICE_NONE);
     CHECK_SLICE(head_get(reply.head, FIELD_CONTENT_TYPE), "application/problem+json");
     CHECK(slice_starts(reply.body, SLICE_LIT("{\"status\":421,\"title\":\"Misdirected Request\",")));
     head->fields.at[0].value = SLICE_LIT("text/html,application/json");
-    CHECK_SLICE(head_get(reply_error(&arena, 421, head, SLICE_NONE).head, FIELD_CONTENT_TYPE),
+    CHECK_SLICE(head_get(reply_error(&arena, 421, 0, head, SLICE_NONE).head, FIELD_CONTENT_TYPE),
                 "text/html; charset=utf-8");
     reply = reply_redirect(&arena, SLICE_LIT("https://a.test/"));
     CHECK_INT(reply.head->status, 308);
@@ -274,7 +287,7 @@ static void replies_suit_who_asks_and_tell_nothing_internal(void)
     CHECK_SLICE(reply_text(&arena, SLICE_LIT("token.thumb")).body, "token.thumb"); /* exactly */
     static const unsigned statuses[] = {400, 401, 403, 404, 405, 408, 413, 414, 417, 421, 431, 501, 502, 503, 504, 505};
     for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
-        CHECK(reply_error(&arena, statuses[i], NULL, SLICE_NONE).head->reason.len > 0);
+        CHECK(reply_error(&arena, statuses[i], 0, NULL, SLICE_NONE).head->reason.len > 0);
     arena_cleanup(&arena);
 }
 

@@ -1,9 +1,9 @@
-/* The state of an exchange; only exchange/ looks at it.
+/* exchange_internal: the state of an exchange, and what its parts (attempt, answer) ask of it; only exchange/ looks at it.
  *
  *   request:  HEAD ---> BODY ---> WHOLE              answer:  AWAITED ---> BODY ---> OVER
  *                 \________________^                             \---> TUNNEL -----^ */
-#ifndef EXCHANGE_EXCHANGE_STATE_H
-#define EXCHANGE_EXCHANGE_STATE_H
+#ifndef EXCHANGE_EXCHANGE_INTERNAL_H
+#define EXCHANGE_EXCHANGE_INTERNAL_H
 
 #include "exchange/exchange.h"
 #include "exchange/identity.h"
@@ -53,5 +53,19 @@ struct exchange {
     struct slice backend_text; /* borrowed from the pool */
     const char *failure;       /* literal */
 };
+
+void exchange_count(struct exchange *exchange, enum counter counter);
+void exchange_count_dropped(struct exchange *exchange, unsigned num_fields);
+/* The deadline of what is waited for now: an answer, or some progress. */
+void exchange_arm(struct exchange *exchange);
+/* The request waits, and its body with it: the front reads no more than its head. */
+void exchange_hold_up(struct exchange *exchange);
+/* Backpressure of the request's body; both do nothing where it is so already. */
+void exchange_stop_front(struct exchange *exchange);
+void exchange_start_front(struct exchange *exchange);
+/* Ends it: with an answer of ours where none has begun, else by a cut that the client sees. why: literal, for the log.
+ * retry_after_s: told to the client; 0: nothing is. */
+void exchange_fail(struct exchange *exchange, unsigned status, const char *why);
+void exchange_fail_until(struct exchange *exchange, unsigned status, unsigned retry_after_s, const char *why);
 
 #endif
