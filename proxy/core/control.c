@@ -163,10 +163,10 @@ static void control_start_workers(struct control *control, struct certset *set)
         return;
     }
     control->phase = CONTROL_SERVING;
+    control_take_over_end(control);
     LOG_INFO_EVENT(control->ring, "started", LOG_STR("version", control->version),
                    LOG_INT("workers", control->num_workers), LOG_INT("max_conns", control->credit.max));
     reload_start(control->reload);
-    control_take_over_end(control);
     control_notify_ready(control);
     control_start_watchdog(control);
 }
@@ -348,8 +348,9 @@ static void control_drain_tick(struct control *control)
     enum drain_step step = drain_next(&view);
     if (step == DRAIN_CLOSE) {
         control->listeners_closed = true;
-        LOG_INFO_EVENT(control->ring, "listeners_closed", LOG_INT("after_ms", view.now_ms),
-                       LOG_INT("requests", view.num_busy), LOG_INT("tunnels", view.num_tunnels));
+        if (!control->relieved) /* then they were closed at once */
+            LOG_INFO_EVENT(control->ring, "listeners_closed", LOG_INT("after_ms", view.now_ms),
+                           LOG_INT("requests", view.num_busy), LOG_INT("tunnels", view.num_tunnels));
         for (size_t i = 0; i < control->num_workers; i++)
             worker_order(control->workers[i], WORKER_CLOSE);
     } else if (step == DRAIN_CUT) {
@@ -635,6 +636,11 @@ static bool control_put(void *ctx, const struct config *next, struct config_mist
     return replace_config(&parts, next, mistakes);
 }
 
+static void control_explain(void *ctx, struct config_mistakes *mistakes)
+{
+    sandbox_explain(((struct control *)ctx)->sandbox, mistakes);
+}
+
 static void control_reload_begun(void *ctx)
 {
     notify_reloading(&((struct control *)ctx)->notify);
@@ -656,6 +662,7 @@ static void control_make_reload(struct control *control)
                                      .ctx = control,
                                      .current = control_current,
                                      .put = control_put,
+                                     .explain = control_explain,
                                      .begun = control_reload_begun,
                                      .ended = control_reload_ended};
     control->reload = reload_new(&options);
