@@ -22,7 +22,7 @@ enum {
     CONTROL_DRAIN_TICK_MS = 100,
     CONTROL_ALIVE_MS = 10000, /* a worker that turned within this is alive */
     CONTROL_END_TICK_MS = 20,
-    CONTROL_LEAVE_MS = 1000,      /* for clients to hear of it in an answer, before idle connections are closed */
+    CONTROL_LEAVE_MS = 1000, /* for clients to hear of it in an answer, before idle connections are closed */
     CONTROL_OFFER_TICKS = 10,
     CONTROL_STOP_EXTRA_MS = 5000, /* behind the drain's end: files are written, threads joined */
     POOL_RESOLVE_THREADS = 2,
@@ -94,8 +94,9 @@ static uint64_t control_now_ms(void)
 static void control_notify_ready(struct control *control)
 {
     char status[96];
-    snprintf(status, sizeof status, "Serves %zu names with %zu workers", control->config->num_names,
-             control->num_workers);
+    size_t names = control->config->num_names, workers = control->num_workers;
+    snprintf(status, sizeof status, "Serves %zu name%s with %zu worker%s", names, names == 1 ? "" : "s", workers,
+             workers == 1 ? "" : "s");
     notify_ready(&control->notify, status);
 }
 
