@@ -22,7 +22,7 @@ enum {
     CONTROL_DRAIN_TICK_MS = 100,
     CONTROL_ALIVE_MS = 10000, /* a worker that turned within this is alive */
     CONTROL_END_TICK_MS = 20,
-    CONTROL_LEAVE_MS = 1000,      /* for clients to hear of it in an answer, before idle connections are closed */
+    CONTROL_LEAVE_MS = 1000, /* for clients to hear of it in an answer, before idle connections are closed */
     CONTROL_OFFER_TICKS = 10,
     CONTROL_STOP_EXTRA_MS = 5000, /* behind the drain's end: files are written, threads joined */
     POOL_RESOLVE_THREADS = 2,
@@ -94,8 +94,9 @@ static uint64_t control_now_ms(void)
 static void control_notify_ready(struct control *control)
 {
     char status[96];
-    snprintf(status, sizeof status, "Serves %zu names with %zu workers", control->config->num_names,
-             control->num_workers);
+    size_t names = control->config->num_names, workers = control->num_workers;
+    snprintf(status, sizeof status, "Serves %zu name%s with %zu worker%s", names, names == 1 ? "" : "s", workers,
+             workers == 1 ? "" : "s");
     notify_ready(&control->notify, status);
 }
 
@@ -163,10 +164,10 @@ static void control_start_workers(struct control *control, struct certset *set)
         return;
     }
     control->phase = CONTROL_SERVING;
+    control_take_over_end(control);
     LOG_INFO_EVENT(control->ring, "started", LOG_STR("version", control->version),
                    LOG_INT("workers", control->num_workers), LOG_INT("max_conns", control->credit.max));
     reload_start(control->reload);
-    control_take_over_end(control);
     control_notify_ready(control);
     control_start_watchdog(control);
 }
@@ -348,8 +349,9 @@ static void control_drain_tick(struct control *control)
     enum drain_step step = drain_next(&view);
     if (step == DRAIN_CLOSE) {
         control->listeners_closed = true;
-        LOG_INFO_EVENT(control->ring, "listeners_closed", LOG_INT("after_ms", view.now_ms),
-                       LOG_INT("requests", view.num_busy), LOG_INT("tunnels", view.num_tunnels));
+        if (!control->relieved) /* then they were closed at once */
+            LOG_INFO_EVENT(control->ring, "listeners_closed", LOG_INT("after_ms", view.now_ms),
+                           LOG_INT("requests", view.num_busy), LOG_INT("tunnels", view.num_tunnels));
         for (size_t i = 0; i < control->num_workers; i++)
             worker_order(control->workers[i], WORKER_CLOSE);
     } else if (step == DRAIN_CUT) {
@@ -635,6 +637,11 @@ static bool control_put(void *ctx, const struct config *next, struct config_mist
     return replace_config(&parts, next, mistakes);
 }
 
+static void control_explain(void *ctx, struct config_mistakes *mistakes)
+{
+    sandbox_explain(((struct control *)ctx)->sandbox, mistakes);
+}
+
 static void control_reload_begun(void *ctx)
 {
     notify_reloading(&((struct control *)ctx)->notify);
@@ -656,6 +663,7 @@ static void control_make_reload(struct control *control)
                                      .ctx = control,
                                      .current = control_current,
                                      .put = control_put,
+                                     .explain = control_explain,
                                      .begun = control_reload_begun,
                                      .ended = control_reload_ended};
     control->reload = reload_new(&options);

@@ -93,8 +93,10 @@ static uint64_t mistakes_digest(const struct config_mistakes *mistakes)
 }
 
 /* Once for each set of mistakes, where nobody asked: the next change may be an unrelated one. */
-static void reload_refuse(struct reload *reload, const struct config_mistakes *mistakes)
+static void reload_refuse(struct reload *reload, struct config_mistakes *mistakes)
 {
+    if (reload->options.explain)
+        reload->options.explain(reload->options.ctx, mistakes);
     uint64_t digest = mistakes_digest(mistakes);
     if (digest == reload->said && !reload->answering)
         return;

@@ -23,6 +23,8 @@ struct reload_options {
     const struct config *(*current)(void *ctx);
     /* Puts it into service, whole or not at all; false: mistakes have at least one. It holds what it needs of `next`. */
     bool (*put)(void *ctx, const struct config *next, struct config_mistakes *mistakes);
+    /* Whatever is known beyond the mistakes' own words of why they are. May be NULL. */
+    void (*explain)(void *ctx, struct config_mistakes *mistakes);
     /* Around each reload that was asked for, and each that finds another configuration: for whoever has to be told. May be
      * NULL. */
     void (*begun)(void *ctx);

@@ -283,3 +283,28 @@ bool sandbox_covers(const struct sandbox *sandbox, const char *path, bool write)
     path_parent_or_here(path, parent);
     return realpath(parent, real) && grants_have(sandbox, real, write);
 }
+
+/* The path that a mistake is about, or NULL. */
+static const char *mistake_path(const struct config_mistake *mistake)
+{
+    if (!mistake->value || slice_ends(slice_str(mistake->value), SLICE_LIT("..."))) /* cut */
+        return NULL;
+    if (slice_starts(slice_str(mistake->reason), SLICE_LIT("cannot be read")))
+        return mistake->value;
+    bool socket = slice_starts(slice_str(mistake->reason), SLICE_LIT("cannot be listened on")) &&
+                  slice_starts(slice_str(mistake->value), SLICE_LIT("unix:"));
+    return socket ? mistake->value + 5 : NULL;
+}
+
+void sandbox_explain(const struct sandbox *sandbox, struct config_mistakes *mistakes)
+{
+    for (size_t i = 0; i < mistakes->num; i++) {
+        struct config_mistake *mistake = &mistakes->items[i];
+        const char *path = mistake_path(mistake);
+        if (!path || sandbox_covers(sandbox, path, path != mistake->value))
+            continue;
+        mem_free(mistake->reason);
+        mistake->reason = mem_strdup("lies outside the directories that were granted at the start (PORTICO_SANDBOX): "
+                                     "restart Portico, or move it into one of them");
+    }
+}

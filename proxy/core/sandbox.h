@@ -24,9 +24,11 @@ void sandbox_apply(struct sandbox *sandbox);
 void sandbox_log(const struct sandbox *sandbox, struct log_ring *log);
 
 /* Whether a file or directory can still be reached: true as well where Landlock does not hold. Both the directory that
- * the path names and the one that its links lead to count. `write`: to make files in. For a reload to ask before it
- * takes a configuration, whatever its kernel says then. */
+ * the path names and the one that its links lead to count. `write`: to make files in. */
 bool sandbox_covers(const struct sandbox *sandbox, const char *path, bool write);
+
+/* A mistake of a reload that is one only because its path lies beyond gets that as its reason. */
+void sandbox_explain(const struct sandbox *sandbox, struct config_mistakes *mistakes);
 
 /* For the tests of the policy. */
 struct sandbox_grant {

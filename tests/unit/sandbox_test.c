@@ -1,6 +1,7 @@
 #include "core/sandbox.h"
 
 #include "check.h"
+#include "config/mistakes.h"
 #include "core/landlock.h"
 #include "core/seccomp.h"
 
@@ -161,6 +162,33 @@ static bool can_open(const char *name, int flags)
         }                \
     } while (0)
 
+/* Those that lie beyond, and no other. */
+static bool explained(const struct sandbox *sandbox)
+{
+    static const struct {
+        const char *value, *reason;
+        bool beyond;
+    } rows[] = {{"elsewhere/secret", "cannot be read: permission denied", true},
+                {"vol/none", "cannot be read: it is not there", false},
+                {"elsewhere", "begins with a slash", false},
+                {"unix:elsewhere/s", "cannot be listened on (bind): cure", true},
+                {"unix:vol/s", "cannot be listened on (bind): cure", true},
+                {"unix:run/s", "cannot be listened on (bind): cure", false}};
+    struct config_mistakes mistakes = {0};
+    bool right = true;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        bool socket = strncmp(rows[i].value, "unix:", 5) == 0;
+        char value[PATH_MAX];
+        snprintf(value, sizeof value, "%s%s", socket ? "unix:" : "", at(rows[i].value + (socket ? 5 : 0)));
+        mistakes_add(&mistakes, "PORTICO_X", slice_str(value), NULL, "%s", rows[i].reason);
+    }
+    sandbox_explain(sandbox, &mistakes);
+    for (size_t i = 0; i < mistakes.num; i++)
+        right &= rows[i].beyond == (strstr(mistakes.items[i].reason, "PORTICO_SANDBOX") != NULL);
+    config_mistakes_cleanup(&mistakes);
+    return right;
+}
+
 static int landlocked(void)
 {
     struct config *config = config_with("vol/key");
@@ -186,6 +214,7 @@ static int landlocked(void)
     WANT(!sandbox_covers(sandbox, at("live/key"), false));
     WANT(!sandbox_covers(sandbox, at("volume"), false)); /* a name that begins like one that is granted */
     WANT(!sandbox_covers(sandbox, at("no/such/directory"), false));
+    WANT(explained(sandbox));
     config_unref(config);
     sandbox_free(sandbox);
     return 0;

@@ -141,7 +141,13 @@ class Portico(Process):
         return {int(task.name): (task / "comm").read_text().strip() for task in tasks}
 
     def worker_threads(self):
-        return sorted(number for number, name in self.threads().items() if name.startswith("worker"))
+        """Each names itself, a moment after it was started."""
+
+        def named():
+            found = sorted(number for number, name in self.threads().items() if name.startswith("worker"))
+            return len(found) == int(self.variables["WORKERS"]) and found
+
+        return self.wait_until(named, "the workers' threads")
 
     def num_files(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
