@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from .containers import DEPLOY, ROOT, helper_image, run
+from .containers import DEPLOY, helper_image, run
 
 KUBERNETES = DEPLOY / "kubernetes"
 SIDECAR = "portico"
@@ -85,15 +85,20 @@ class Pods:
         self.directory = pathlib.Path(directory)
         files, processes = (min(resource.getrlimit(which)[1], most) for which, most in
                             ((resource.RLIMIT_NOFILE, 20000), (resource.RLIMIT_NPROC, 30000)))  # fmt: skip
-        containers = self.directory / "containers.conf"
-        containers.write_text(
-            # podman's own default asks for more than a container without CAP_SYS_RESOURCE may give
-            f'[containers]\ndefault_ulimits = ["nofile={files}:{files}", "nproc={processes}:{processes}"]\n'
-            '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
-        )
+        # podman's own default asks for more than a container without CAP_SYS_RESOURCE may give
+        self.ulimits = f'"nofile={files}:{files}", "nproc={processes}:{processes}"'
         storage = self.directory / "storage.conf"
         storage.write_text(f'[storage]\ndriver = "overlay"\nrunroot = "{directory}/run"\ngraphroot = "{directory}/data"\n')
-        self.env = {"CONTAINERS_CONF": str(containers), "CONTAINERS_STORAGE_CONF": str(storage)}
+        self.env = {"CONTAINERS_CONF": str(self.directory / "containers.conf"), "CONTAINERS_STORAGE_CONF": str(storage)}
+        self.configure()
+
+    def configure(self, sysctls=()):
+        """sysctls: a pod's own, which podman 4.3 does not read from the manifest."""
+        settings = ", ".join(f'"{s["name"]}={s["value"]}"' for s in sysctls)
+        (self.directory / "containers.conf").write_text(
+            f"[containers]\ndefault_ulimits = [{self.ulimits}]\ndefault_sysctls = [{settings}]\n"
+            '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
+        )
 
     def __call__(self, *arguments, check=True, stdin=None):
         return run("podman", *arguments, check=check, stdin=stdin, **self.env)
@@ -150,6 +155,7 @@ class RunningPod:
         self.pod = Pod(next(o for (kind, _), o in objects.items() if kind == "Deployment"))
         self.name = self.pod.deployment["metadata"]["name"]
         self.ended = {}  # container: seconds after the end was asked for
+        pods.configure(self.pod.spec["securityContext"].get("sysctls", ()))
         manifest = yaml().safe_dump_all(playable(objects, ports))
         done = pods("play", "kube", "-", stdin=manifest, check=False)
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{manifest}"
