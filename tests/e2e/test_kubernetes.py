@@ -2,14 +2,12 @@
 times that fit each other, storage that fits the CA, and settings that the program accepts."""
 
 import itertools
-import json
 import re
 import shutil
 
 import pytest
 
-from support.containers import portico_image, run
-from support.kubernetes import KUBERNETES, SIDECAR, Pod, kubectl, render
+from support.kubernetes import KUBERNETES, SIDECAR, Pod, check, judge_restricted, missing, render, understood
 
 pytestmark = pytest.mark.container
 
@@ -44,40 +42,14 @@ def pod(objects):
     return Pod(objects["Deployment", "app"])
 
 
-def missing(given, kept, path=""):
-    """What a reader that drops unknown fields has dropped."""
-    if isinstance(given, dict):
-        return [m for k, v in given.items() for m in (missing(v, kept[k], f"{path}.{k}") if k in (kept or {}) else [f"{path}.{k}"])]
-    if isinstance(given, list):
-        return [m for i, v in enumerate(given) for m in missing(v, kept[i], f"{path}[{i}]")]
-    return []
-
-
 def test_kubernetes_knows_every_field(objects, tmp_path):
-    """kubectl reads into its own types and writes what it understood."""
-    given = objects["Deployment", "app"]
-    done = kubectl("set", "env", "--local", "-f", "-", "ADDED=1", "-o", "json", directory=tmp_path, stdin=json.dumps(given))
-    kept = json.loads(done.stdout)
-    assert missing(given, kept) == []
+    kept = understood(objects["Deployment", "app"], tmp_path)
+    assert missing(objects["Deployment", "app"], kept) == []
     assert missing({"spec": {"x": 1}}, kept) == [".spec.x"]
 
 
 def test_pod_security_is_restricted(pod):
-    """https://kubernetes.io/docs/concepts/security/pod-security-standards/, level restricted"""
-    spec = pod.spec
-    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
-    assert spec["securityContext"]["runAsNonRoot"] is True and spec["securityContext"]["runAsUser"] != 0
-    assert spec["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault"
-    assert {s["name"] for s in spec["securityContext"].get("sysctls", [])} <= {"net.ipv4.ip_unprivileged_port_start"}
-    kinds = {k for v in spec["volumes"] for k in v if k != "name"}
-    assert kinds <= {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
-    for container in pod.containers.values():
-        own = container["securityContext"]
-        assert own["allowPrivilegeEscalation"] is False and own["capabilities"] == {"drop": ["ALL"]}
-        assert own["readOnlyRootFilesystem"] is True  # beyond the level
-        assert not {"privileged", "procMount", "runAsUser"} & set(own)
-        assert not any("hostPort" in p for p in container.get("ports", []))
-    assert spec["enableServiceLinks"] is False and spec["automountServiceAccountToken"] is False
+    judge_restricted(pod)
 
 
 def test_the_sidecar_is_of_one_kind(objects, pod, request):
@@ -140,20 +112,4 @@ def test_volumes_can_change(pod):
 @pytest.mark.parametrize("base", OVERLAYS)
 def test_the_program_accepts_the_settings(rendered, base, tmp_path, authority):
     objects = rendered[base, ()]
-    pod = Pod(objects["Deployment", "app"])
-    config = tmp_path / "config"
-    config.mkdir()
-    for name, value in objects["ConfigMap", "portico"]["data"].items():
-        (config / name).write_text(value)
-    chain, key = authority.issue_files("shop.test", stem="manifests")
-    secret = tmp_path / "secret"
-    secret.mkdir()
-    (secret / "tls.crt").write_text(open(chain).read())
-    (secret / "tls.key").write_text(open(key).read())
-    for path in (tmp_path, config, secret):
-        path.chmod(0o755)
-    (secret / "tls.key").chmod(0o644)
-    volumes = ["-v", f"{config}:/etc/portico:ro", "-v", f"{secret}:/etc/portico-tls:ro"]
-    environment = [a for k, v in pod.environment().items() for a in ("-e", f"{k}={v}")]
-    done = run("docker", "run", "--rm", *volumes, *environment, portico_image(), "check", check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    check(Pod(objects["Deployment", "app"]), objects["ConfigMap", "portico"]["data"], tmp_path, authority)
