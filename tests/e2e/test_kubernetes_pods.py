@@ -120,5 +120,5 @@ def test_a_secret_holds_the_certificate(start, authority):
 
 def test_low_ports_need_no_right(start):
     pod = start("base", components=("low-ports", "classic-sidecar"))
-    assert "443" in pod.logs() and pod.pod.environment()["PORTICO_HTTPS_LISTEN"] == ":443"
+    assert pod.pod.environment()["PORTICO_HTTPS_LISTEN"] == ":443" and pod.pod.spec["securityContext"]["runAsUser"] != 0
     wait_until("an answer", answers(pod.ports["https"], "app.localhost", b"Hello from NGINX"))

@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from .containers import DEPLOY, ROOT, helper_image, run
+from .containers import DEPLOY, helper_image, portico_image, run
 
 KUBERNETES = DEPLOY / "kubernetes"
 SIDECAR = "portico"
@@ -75,6 +75,59 @@ class Pod:
         return self.volume(next(m["name"] for m in self.sidecar["volumeMounts"] if m["mountPath"] == path))
 
 
+# --- judges ---
+
+
+def understood(given, directory):
+    """An object with a pod template, as kubectl read it into its own types: fields that these do not have are gone."""
+    done = kubectl("set", "env", "--local", "-f", "-", "ADDED=1", "-o", "json", directory=directory, stdin=json.dumps(given))
+    return json.loads(done.stdout)
+
+
+def missing(given, kept, path=""):
+    """What a reader that drops unknown fields has dropped."""
+    if isinstance(given, dict):
+        return [m for k, v in given.items() for m in (missing(v, kept[k], f"{path}.{k}") if k in (kept or {}) else [f"{path}.{k}"])]
+    if isinstance(given, list):
+        return [m for i, v in enumerate(given) for m in missing(v, kept[i], f"{path}[{i}]")]
+    return []
+
+
+def judge_restricted(pod):
+    """https://kubernetes.io/docs/concepts/security/pod-security-standards/, level restricted, and a little more."""
+    spec = pod.spec
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+    assert spec["securityContext"]["runAsNonRoot"] is True and spec["securityContext"]["runAsUser"] != 0
+    assert spec["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault"
+    assert {s["name"] for s in spec["securityContext"].get("sysctls", [])} <= {"net.ipv4.ip_unprivileged_port_start"}
+    kinds = {k for v in spec["volumes"] for k in v if k != "name"}
+    assert kinds <= {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
+    for container in pod.containers.values():
+        own = container["securityContext"]
+        assert own["allowPrivilegeEscalation"] is False and own["capabilities"] == {"drop": ["ALL"]}
+        assert own["readOnlyRootFilesystem"] is True
+        assert not {"privileged", "procMount", "runAsUser"} & set(own)
+        assert not any("hostPort" in p for p in container.get("ports", []))
+    assert spec["enableServiceLinks"] is False and spec["automountServiceAccountToken"] is False
+
+
+def check(pod, settings, directory, authority):
+    """`portico check` of a pod's environment, its ConfigMap and a Secret with some certificate."""
+    config, secret = directory / "config", directory / "secret"
+    for path in (config, secret):
+        path.mkdir()
+    for name, value in settings.items():
+        (config / name).write_text(value)
+    for name, source in zip(("tls.crt", "tls.key"), authority.issue_files("shop.test", stem="manifests")):
+        (secret / name).write_text(pathlib.Path(source).read_text())
+        (secret / name).chmod(0o644)
+    volumes = ["-v", f"{config}:/etc/portico:ro", "-v", f"{secret}:/etc/portico-tls:ro"]
+    environment = [a for k, v in pod.environment().items() for a in ("-e", f"{k}={v}")]
+    done = run("docker", "run", "--rm", *volumes, *environment, portico_image(), "check", check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 # --- podman ---
 
 
@@ -85,15 +138,20 @@ class Pods:
         self.directory = pathlib.Path(directory)
         files, processes = (min(resource.getrlimit(which)[1], most) for which, most in
                             ((resource.RLIMIT_NOFILE, 20000), (resource.RLIMIT_NPROC, 30000)))  # fmt: skip
-        containers = self.directory / "containers.conf"
-        containers.write_text(
-            # podman's own default asks for more than a container without CAP_SYS_RESOURCE may give
-            f'[containers]\ndefault_ulimits = ["nofile={files}:{files}", "nproc={processes}:{processes}"]\n'
-            '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
-        )
+        # podman's own default asks for more than a container without CAP_SYS_RESOURCE may give
+        self.ulimits = f'"nofile={files}:{files}", "nproc={processes}:{processes}"'
         storage = self.directory / "storage.conf"
         storage.write_text(f'[storage]\ndriver = "overlay"\nrunroot = "{directory}/run"\ngraphroot = "{directory}/data"\n')
-        self.env = {"CONTAINERS_CONF": str(containers), "CONTAINERS_STORAGE_CONF": str(storage)}
+        self.env = {"CONTAINERS_CONF": str(self.directory / "containers.conf"), "CONTAINERS_STORAGE_CONF": str(storage)}
+        self.configure()
+
+    def configure(self, sysctls=()):
+        """sysctls: a pod's own, which podman 4.3 does not read from the manifest."""
+        settings = ", ".join(f'"{s["name"]}={s["value"]}"' for s in sysctls)
+        (self.directory / "containers.conf").write_text(
+            f"[containers]\ndefault_ulimits = [{self.ulimits}]\ndefault_sysctls = [{settings}]\n"
+            '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
+        )
 
     def __call__(self, *arguments, check=True, stdin=None):
         return run("podman", *arguments, check=check, stdin=stdin, **self.env)
@@ -150,6 +208,7 @@ class RunningPod:
         self.pod = Pod(next(o for (kind, _), o in objects.items() if kind == "Deployment"))
         self.name = self.pod.deployment["metadata"]["name"]
         self.ended = {}  # container: seconds after the end was asked for
+        pods.configure(self.pod.spec["securityContext"].get("sysctls", ()))
         manifest = yaml().safe_dump_all(playable(objects, ports))
         done = pods("play", "kube", "-", stdin=manifest, check=False)
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{manifest}"
