@@ -384,8 +384,7 @@ static void control_relieved(void *ctx, int pid)
         return;
     LOG_INFO_EVENT(control->ring, "relieved", LOG_INT("pid", pid));
     control->relieved = true;
-    admin_close(control->admin);
-    control->admin = NULL;
+    desk_leave(control->desk);
     control_begin_drain(control);
 }
 

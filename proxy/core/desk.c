@@ -149,15 +149,20 @@ static void desk_closed(uv_handle_t *handle)
     mem_free(container_of((uv_timer_t *)(void *)handle, struct desk, timer));
 }
 
+void desk_leave(struct desk *desk)
+{
+    control_socket_close(&desk->socket);
+    admin_close(desk->admin);
+    admin_close(desk->control);
+    desk->admin = desk->control = NULL;
+}
+
 void desk_close(struct desk *desk)
 {
     if (!desk)
         return;
     deferred_stop(&desk->drain);
     reach_free(desk->reach);
-    desk->reach = NULL;
-    control_socket_close(&desk->socket);
-    admin_close(desk->admin);
-    admin_close(desk->control);
+    desk_leave(desk);
     uv_close((uv_handle_t *)&desk->timer, desk_closed);
 }

@@ -37,6 +37,8 @@ struct desk *desk_new(const struct desk_options *options);
 MUST_CHECK struct err desk_listen(struct desk *desk, int fd, bool unix_socket);
 /* The control socket, once the storage's directory is there. What fails is logged: nothing depends on it. */
 void desk_open_control(struct desk *desk);
+/* Another process answers in our place from now on: listens nowhere, neither for commands. */
+void desk_leave(struct desk *desk);
 /* Closes all; frees itself later. NULL is fine. */
 void desk_close(struct desk *desk);
 
