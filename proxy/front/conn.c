@@ -44,15 +44,22 @@ static struct conn *conn_of(struct sink *sink)
 
 /* ---- the end ---- */
 
+static enum tls_ending conn_tls_ending(const struct conn *conn)
+{
+    if (!tick_armed(&conn->handshake))
+        return TLS_ENDED_BY_TIME;
+    return conn->tls.transport ? TLS_ENDED_BY_ERR : TLS_ENDED_AS_OTHER_PROTOCOL;
+}
+
 static void conn_closed(struct conn *conn, struct err err)
 {
     struct conn_env *env = conn->env;
     bool handshake_failed = conn->secure && conn->front_kind == CONN_FRONT_NONE && conn->tried;
-    bool timed_out = !tick_armed(&conn->handshake);
+    enum tls_ending ending = conn_tls_ending(conn);
     tick_stop(&conn->handshake);
     counters_add(env->exchange->counters, COUNTER_CONNS_CLOSED, 1);
     if (handshake_failed) {
-        tls_count_failure(env->exchange->counters, err, timed_out);
+        tls_count_failure(env->exchange->counters, err, ending);
         LOG_DEBUG_EVENT(env->exchange->log, "handshake_failed", LOG_STR("client", conn->peer), LOG_ERR("error", err),
                         LOG_STR("reason", conn->tls.refusal ? conn->tls.refusal : tls_err_reason(err)));
     }

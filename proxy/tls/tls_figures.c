@@ -51,17 +51,16 @@ static enum failure failure_of_reason(int reason)
     case SSL_R_NO_COMMON_SIGNATURE_ALGORITHMS: return FAILURE_NO_SHARED_PARAMETERS;
     case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
     case SSL_R_CERTIFICATE_VERIFY_FAILED: return FAILURE_CLIENT_CERTIFICATE;
-    case SSL_R_HTTP_REQUEST:
-    case SSL_R_HTTPS_PROXY_REQUEST:
-    case SSL_R_WRONG_VERSION_NUMBER: return FAILURE_NOT_TLS;
     default: return reason >= SSL_AD_REASON_OFFSET ? FAILURE_CLIENT_ALERT : FAILURE_PROTOCOL;
     }
 }
 
-static enum failure failure_of(struct err err, bool timed_out)
+static enum failure failure_of(struct err err, enum tls_ending ending)
 {
-    if (timed_out)
+    if (ending == TLS_ENDED_BY_TIME)
         return FAILURE_TIMEOUT;
+    if (ending == TLS_ENDED_AS_OTHER_PROTOCOL)
+        return FAILURE_NOT_TLS;
     if (err.kind != ERR_TLS)
         return FAILURE_CLOSED;
     if (err.code == 0)
@@ -79,10 +78,10 @@ void tls_count_handshake(struct counters *counters, const char *cipher, bool res
     counters_add(counters, (enum counter)(COUNTER_SUITES + suite + (resumed ? NUM_TLS_SUITES : 0)), 1);
 }
 
-void tls_count_failure(struct counters *counters, struct err err, bool timed_out)
+void tls_count_failure(struct counters *counters, struct err err, enum tls_ending ending)
 {
     counters_add(counters, COUNTER_HANDSHAKES_FAILED, 1);
-    counters_add(counters, (enum counter)(COUNTER_TLS_FAILURES + (int)failure_of(err, timed_out)), 1);
+    counters_add(counters, (enum counter)(COUNTER_TLS_FAILURES + (int)failure_of(err, ending)), 1);
 }
 
 struct tls_suite tls_suite_at(unsigned i)

@@ -8,8 +8,14 @@
 
 /* One that was established. cipher: the RFC's name (tls_server_cipher). */
 void tls_count_handshake(struct counters *counters, const char *cipher, bool resumed);
-/* One that was not. err: what ended the connection; timed_out: we did, as it took too long. */
-void tls_count_failure(struct counters *counters, struct err err, bool timed_out);
+enum tls_ending {
+    TLS_ENDED_BY_ERR, /* of TLS, or of the connection; ERR_OK: the client left */
+    TLS_ENDED_BY_TIME,
+    TLS_ENDED_AS_OTHER_PROTOCOL /* it never began */
+};
+
+/* One that was not. */
+void tls_count_failure(struct counters *counters, struct err err, enum tls_ending ending);
 
 struct tls_suite {
     const char *version, *cipher; /* "TLSv1.3", the RFC's name; "other" where it is none of those that we offer */

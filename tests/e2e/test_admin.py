@@ -1,13 +1,20 @@
 """The admin endpoint by who asks: token, Host, Origin, the control socket; drain by request; readiness that waits."""
 
+import fcntl
+import os
+import pty
+import re
 import socket
 import stat
+import struct
+import subprocess
+import termios
 
 import pytest
 
 from support.client import connect
 from support.ports import free_port
-from support.portico import run_command
+from support.portico import environment, run_command
 
 TOKEN = "e2e-0123456789abcdef"
 
@@ -159,6 +166,23 @@ def test_status_as_a_table(launch, backends, binary):
     assert "Portico local CA" in lines[3] and " d)" in lines[3]
     assert lines[-1] == "2 names"
     assert "\x1b" not in out
+
+
+@pytest.mark.parametrize("more, colored", [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_status_on_a_terminal(launch, backends, binary, more, colored):
+    """Colours unless NO_COLOR or a dumb terminal says no; no line is wider than the terminal."""
+    portico = launch(backends(), DOMAINS="a-name-of-some-length.of-a-customer.internal")
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 72, 0, 0))
+    env = {**environment({"STORAGE": portico.storage}), "TERM": "xterm", **more}
+    child = subprocess.Popen([str(binary), "status"], env=env, stdout=theirs, stdin=subprocess.DEVNULL)
+    assert child.wait(20) == 0
+    os.close(theirs)
+    text = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert ("\x1b[32m" in text) == colored
+    plain = re.sub(r"\x1b\[\d+m", "", text).replace("\r", "")
+    assert "a-name-of" in plain and max(map(len, plain.splitlines())) <= 72
 
 
 def test_status_as_json_is_the_endpoints(launch, backends, binary):

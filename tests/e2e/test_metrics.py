@@ -287,6 +287,8 @@ def test_handshakes_by_version_cipher_and_resumption(launch, backends):
     [
         (b"\x16\x03\x01\x00\x05hello", "protocol"),
         (b"\x16\x03\x01", "closed"),
+        (b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n", "not_tls"),
+        (b"SSH-2.0-x\r\n", "not_tls"),
     ],
 )
 def test_failed_handshakes_by_reason(launch, backends, sent, reason):
@@ -296,6 +298,13 @@ def test_failed_handshakes_by_reason(launch, backends, sent, reason):
         client.sock.shutdown(socket.SHUT_WR)
         client.read_to_end()
     changed(portico, f'portico_tls_handshake_failures_total{{reason="{reason}"}}', 1)
+
+
+def test_a_handshake_that_takes_too_long_is_a_reason_of_its_own(launch, backends):
+    portico = launch(backends())
+    with connect(portico.https) as client:
+        client.send(b"\x16\x03\x01\x02\x00\x01")
+        changed(portico, 'portico_tls_handshake_failures_total{reason="timeout"}', 1, timeout=30)  # after 10 s
 
 
 def test_an_unknown_name_is_a_reason_of_its_own(launch, backends):

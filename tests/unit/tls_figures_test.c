@@ -47,11 +47,11 @@ static void every_suite_that_we_offer_is_known(void)
     SSL_CTX_free(ctx);
 }
 
-static const char *counted_reason(struct err err, bool timed_out)
+static const char *counted_reason(struct err err, enum tls_ending ending)
 {
     struct counters counters = {0};
     const char *reason = NULL;
-    tls_count_failure(&counters, err, timed_out);
+    tls_count_failure(&counters, err, ending);
     CHECK_INT(counters_get(&counters, COUNTER_HANDSHAKES_FAILED), 1);
     for (unsigned i = 0; i < NUM_TLS_FAILURES; i++)
         if (counters_get(&counters, (enum counter)(COUNTER_TLS_FAILURES + i))) {
@@ -68,17 +68,17 @@ static struct err tls_error(int reason)
 
 static void reasons(void)
 {
-    CHECK_STR(counted_reason(tls_error(SSL_R_PARSE_TLSEXT), false), "unknown_name");
-    CHECK_STR(counted_reason(tls_error(SSL_R_UNSUPPORTED_PROTOCOL), false), "no_shared_parameters");
-    CHECK_STR(counted_reason(tls_error(SSL_R_NO_SHARED_CIPHER), false), "no_shared_parameters");
-    CHECK_STR(counted_reason(tls_error(SSL_R_CERTIFICATE_VERIFY_FAILED), false), "client_certificate");
-    CHECK_STR(counted_reason(tls_error(SSL_R_HTTP_REQUEST), false), "not_tls");
-    CHECK_STR(counted_reason(tls_error(SSL_R_TLSV1_ALERT_UNKNOWN_CA), false), "client_alert");
-    CHECK_STR(counted_reason(tls_error(SSL_R_DECODE_ERROR), false), "protocol");
-    CHECK_STR(counted_reason(err_make(ERR_SYSTEM, 104, "read"), false), "closed");
-    CHECK_STR(counted_reason(ERR_OK, false), "closed");
-    CHECK_STR(counted_reason(err_make(ERR_TLS, 0, "read TLS"), false), "other");
-    CHECK_STR(counted_reason(ERR_OK, true), "timeout");
+    CHECK_STR(counted_reason(tls_error(SSL_R_PARSE_TLSEXT), TLS_ENDED_BY_ERR), "unknown_name");
+    CHECK_STR(counted_reason(tls_error(SSL_R_UNSUPPORTED_PROTOCOL), TLS_ENDED_BY_ERR), "no_shared_parameters");
+    CHECK_STR(counted_reason(tls_error(SSL_R_NO_SHARED_CIPHER), TLS_ENDED_BY_ERR), "no_shared_parameters");
+    CHECK_STR(counted_reason(tls_error(SSL_R_CERTIFICATE_VERIFY_FAILED), TLS_ENDED_BY_ERR), "client_certificate");
+    CHECK_STR(counted_reason(ERR_OK, TLS_ENDED_AS_OTHER_PROTOCOL), "not_tls");
+    CHECK_STR(counted_reason(tls_error(SSL_R_TLSV1_ALERT_UNKNOWN_CA), TLS_ENDED_BY_ERR), "client_alert");
+    CHECK_STR(counted_reason(tls_error(SSL_R_DECODE_ERROR), TLS_ENDED_BY_ERR), "protocol");
+    CHECK_STR(counted_reason(err_make(ERR_SYSTEM, 104, "read"), TLS_ENDED_BY_ERR), "closed");
+    CHECK_STR(counted_reason(ERR_OK, TLS_ENDED_BY_ERR), "closed");
+    CHECK_STR(counted_reason(err_make(ERR_TLS, 0, "read TLS"), TLS_ENDED_BY_ERR), "other");
+    CHECK_STR(counted_reason(ERR_OK, TLS_ENDED_BY_TIME), "timeout");
 }
 
 int main(void)
