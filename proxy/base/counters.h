@@ -27,6 +27,7 @@
     X(RESPONSES_HTTP2_3XX)  \
     X(RESPONSES_HTTP2_4XX)  \
     X(RESPONSES_HTTP2_5XX)  \
+    X(DURATION_MS)          \
     X(EXCHANGES_ABORTED)    \
     X(FIELDS_DROPPED)       \
     X(TUNNELS)              \
@@ -45,12 +46,21 @@
     X(CHALLENGES_ANSWERED)  \
     X(CERTSETS_APPLIED)
 
-/* REQUESTS and RESPONSES_nXX: HTTP/1.x alone. */
+enum {
+    NUM_DURATION_BUCKETS = 14, /* the last without a bound */
+    NUM_TLS_SUITES = 10,       /* tls/tls_figures.h names them */
+    NUM_TLS_FAILURES = 9
+};
+
+/* REQUESTS and RESPONSES_nXX: HTTP/1.x alone. What follows the list are ranges: a bucket, a suite, a reason each. */
 enum counter {
 #define X(name) COUNTER_##name,
     COUNTERS(X)
 #undef X
-        NUM_COUNTERS
+        COUNTER_DURATIONS,
+    COUNTER_SUITES = COUNTER_DURATIONS + NUM_DURATION_BUCKETS, /* full handshakes, then resumed ones */
+    COUNTER_TLS_FAILURES = COUNTER_SUITES + 2 * NUM_TLS_SUITES,
+    NUM_COUNTERS = COUNTER_TLS_FAILURES + NUM_TLS_FAILURES
 };
 
 struct counters {
@@ -63,6 +73,11 @@ static inline void counters_add(struct counters *counters, enum counter which, u
     uint64_t value = atomic_load_explicit(&counters->values[which], memory_order_relaxed);
     atomic_store_explicit(&counters->values[which], value + more, memory_order_relaxed);
 }
+
+/* The owning thread only: one request that took so long, into its bucket and the sum. */
+void counters_add_duration(struct counters *counters, uint64_t ms);
+/* The upper bound of a bucket, inclusive; that of the last is 0: none. */
+uint64_t counters_duration_bound_ms(unsigned bucket);
 
 /* Any thread. */
 static inline uint64_t counters_get(const struct counters *counters, enum counter which)

@@ -21,19 +21,19 @@ enum {
     LIMIT_LOCAL_BODY_BYTES = 64 * 1024, /* request body drained behind an early answer; retained for a retry */
 
     /* HTTP/2 of clients */
-    LIMIT_H2_STREAMS = 100,              /* at a time; RFC 9113 §5.1.2 advises no fewer */
-    LIMIT_H2_BUDGET_MS = 10000,          /* the window of the three budgets below */
-    LIMIT_H2_RESETS = 100,               /* by the client, or provoked by it: each one costs a request upstream */
-    LIMIT_H2_CONTROL_FRAMES = 100,       /* SETTINGS and PING, each of which we must answer */
-    LIMIT_H2_IDLE_FRAMES = 1000,         /* empty DATA, PRIORITY, unknown types: they move nothing */
-    LIMIT_H2_CONTINUATIONS = 16,         /* frames of one header block */
+    LIMIT_H2_STREAMS = 100,                    /* at a time; RFC 9113 §5.1.2 advises no fewer */
+    LIMIT_H2_BUDGET_MS = 10000,                /* the window of the three budgets below */
+    LIMIT_H2_RESETS = 100,                     /* by the client, or provoked by it: each one costs a request upstream */
+    LIMIT_H2_CONTROL_FRAMES = 100,             /* SETTINGS and PING, each of which we must answer */
+    LIMIT_H2_IDLE_FRAMES = 1000,               /* empty DATA, PRIORITY, unknown types: they move nothing */
+    LIMIT_H2_CONTINUATIONS = 16,               /* frames of one header block */
     LIMIT_H2_REFUSED_HEAD_BYTES = 1024 * 1024, /* decoded behind a head that is too large already: a bomb */
-    LIMIT_H2_ACKS = 200,                 /* queued answers to SETTINGS and PING */
-    LIMIT_H2_QUEUED_FRAMES = 400,        /* above this, a connection that takes nothing is not read either */
-    LIMIT_H2_WINDOW_BYTES = 64 * 1024,   /* of a stream, at first */
-    LIMIT_H2_MAX_WINDOW_BYTES = 1024 * 1024, /* where its backend keeps up: 10 MB/s at 100 ms */
-    LIMIT_H2_WINDOW_FACTOR = 4,          /* the connection's: one stopped stream must not starve the others */
-    LIMIT_H2_QUEUE_BYTES = 1024 * 1024,  /* answers queued on a connection; above it a stream has one read buffer */
+    LIMIT_H2_ACKS = 200,                       /* queued answers to SETTINGS and PING */
+    LIMIT_H2_QUEUED_FRAMES = 400,              /* above this, a connection that takes nothing is not read either */
+    LIMIT_H2_WINDOW_BYTES = 64 * 1024,         /* of a stream, at first */
+    LIMIT_H2_MAX_WINDOW_BYTES = 1024 * 1024,   /* where its backend keeps up: 10 MB/s at 100 ms */
+    LIMIT_H2_WINDOW_FACTOR = 4,                /* the connection's: one stopped stream must not starve the others */
+    LIMIT_H2_QUEUE_BYTES = 1024 * 1024, /* answers queued on a connection; above it a stream has one read buffer */
 
     /* Backends */
     LIMIT_UPSTREAM_QUEUE = 1024,  /* requests that wait for MAX_CONNS, of one route and worker: about 20 MiB of heads */
@@ -53,9 +53,9 @@ enum {
     LIMIT_HANDSHAKE_MS = 10000,
     LIMIT_PROXY_LINE_BYTES = 4 * 1024, /* a PROXY protocol header; what NGINX takes, load balancers send some 500 */
     LIMIT_PROXY_TEXT_BYTES = 255,      /* a text in one of ours: names are shorter */
-    LIMIT_DRAIN_FIRST_MS = 1000,   /* for the first request of a connection that was made just before a drain */
-    LIMIT_WRITE_STALL_MS = 60000,  /* no progress of a queue: the reader is gone or hostile */
-    LIMIT_BODY_RATE_BYTES_S = 500, /* a body slower than this, after the grace, holds a backend hostage */
+    LIMIT_DRAIN_FIRST_MS = 1000,       /* for the first request of a connection that was made just before a drain */
+    LIMIT_WRITE_STALL_MS = 60000,      /* no progress of a queue: the reader is gone or hostile */
+    LIMIT_BODY_RATE_BYTES_S = 500,     /* a body slower than this, after the grace, holds a backend hostage */
     LIMIT_BODY_RATE_GRACE_MS = 20000,
     LIMIT_DNS_ADDRESSES = 16,
     LIMIT_PARSED_KEYS = 1024, /* per worker: EVP_PKEYs kept parsed */
@@ -67,6 +67,11 @@ enum {
     LIMIT_PASSWORDS_PER_CLIENT = 16,   /* and worker, at a time: one address must not keep all others from logging in */
     LIMIT_PASSWORDS_REMEMBERED = 1024, /* per worker, 40 bytes each */
     LIMIT_PASSWORD_REMEMBERED_MS = 5 * 60 * 1000,
+
+    /* Admin endpoint */
+    LIMIT_ADMIN_TOKEN_MIN = 16, /* characters: 64 bits where they are hex digits */
+    LIMIT_ADMIN_TOKEN_MAX = 256,
+    LIMIT_METRIC_NAMES = 10000, /* that have series of their own: a scrape of more would be tens of megabytes */
 
     /* Client certificates; chains as below */
     LIMIT_CLIENT_LEAF_BYTES = 8 * 1024,      /* it goes on to the backend in one field, a third longer */

@@ -279,6 +279,13 @@ struct keeper_state keeper_state(const struct keeper *keeper)
     return state;
 }
 
+static int64_t keeper_renew_at_ms(const struct keeper_name *name)
+{
+    bool issued = name->kind == NAME_ACME && name->cert && name->cert->source == CERT_ISSUED;
+    return issued && slice_eq(buf_slice(&name->state.serial), slice_str(name->cert->serial)) ? name->state.renew_at_ms
+                                                                                             : 0;
+}
+
 void keeper_each(const struct keeper *keeper, void (*each)(void *ctx, const struct keeper_name_view *view), void *ctx)
 {
     for (size_t i = 0; i < keeper->num_names; i++) {
@@ -290,6 +297,8 @@ void keeper_each(const struct keeper *keeper, void (*each)(void *ctx, const stru
                                         .managed = name->kind == NAME_ACME,
                                         .step = name->order ? acme_order_step(name->order) : NULL,
                                         .next_attempt_ms = name->next_attempt_ms,
+                                        .renew_at_ms = keeper_renew_at_ms(name),
+                                        .attempts = name->attempts,
                                         .num_failures = state->backoff.num_failures,
                                         .failed_ms = state->backoff.failed_ms,
                                         .problem_class = buf_slice(&state->problem_class),

@@ -11,6 +11,7 @@
 #ifndef CERTS_KEEPER_H
 #define CERTS_KEEPER_H
 
+#include "acme/problem.h"
 #include "acme/store.h"
 #include "acme/transport.h"
 #include "base/buf.h"
@@ -91,6 +92,14 @@ struct keeper_state {
 
 struct keeper_state keeper_state(const struct keeper *keeper);
 
+enum { KEEPER_NUM_CLASSES = PROBLEM_LOCAL + 1 };
+
+/* Since the start of the process. */
+struct keeper_attempts {
+    uint32_t num_issued;
+    uint32_t num_failed[KEEPER_NUM_CLASSES]; /* by enum problem_class */
+};
+
 /* One name, for status and metrics. Views, valid during the call. */
 struct keeper_name_view {
     struct slice name;
@@ -99,8 +108,10 @@ struct keeper_name_view {
     bool managed;               /* ours to order by ACME */
     const char *step;           /* of the order that runs, e.g. "poll-authz"; NULL: none runs */
     int64_t next_attempt_ms;    /* wall clock; 0: none is planned */
-    uint32_t num_failures;      /* in a row */
-    int64_t failed_ms;          /* wall clock of the last one; 0: none */
+    int64_t renew_at_ms;        /* wall clock: when the served certificate is to be replaced; 0: not by an order */
+    struct keeper_attempts attempts;
+    uint32_t num_failures; /* in a row */
+    int64_t failed_ms;     /* wall clock of the last one; 0: none */
     struct slice problem_class, problem_type, problem_detail, problem_sentence; /* of the last one; empty: none */
 };
 

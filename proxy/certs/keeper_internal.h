@@ -51,6 +51,7 @@ struct keeper_name {
     struct due due;             /* in keeper->due, by wall clock: when to look at it again */
     struct acme_order *order;   /* runs */
     int64_t next_attempt_ms;    /* wall clock; 0: none is planned */
+    struct keeper_attempts attempts;
     struct name_state state;
     struct list dirty; /* in keeper->dirty: the state is to be stored */
     struct name_save save;

@@ -144,6 +144,7 @@ static void name_fail(struct keeper_name *name, const char *step, const struct p
     int64_t now_ms = keeper_wall_ms(keeper);
     if (!keeper->writer) /* it ended because another process writes now: no failure of the name's */
         return;
+    name->attempts.num_failed[problem->class]++;
     backoff_failed(&name->state.backoff, problem, now_ms, name_served_until_ms(name), keeper_random());
     name_state_set_problem(&name->state, problem, sentence);
     name_state_keep(&name->state.directory_url, keeper->config->acme.directory);
@@ -308,6 +309,7 @@ static void name_issued(struct keeper_name *name, const struct acme_result *resu
     buf_append_slice(&name->save.journal_key, result->journal_key);
     name_state_keep(&name->save.directory_url, result->directory_url);
     name->save.cert = cert;
+    name->attempts.num_issued++;
     backoff_succeeded(&name->state.backoff);
     name_state_clear_problem(&name->state);
     name_choose_renewal(name, cert, keeper_wall_ms(name->keeper));

@@ -34,6 +34,10 @@ int cli_run(const struct cli_call *call);
 int cli_check(const struct cli_call *call);
 /* [--ready]: asks the running process, 2 s in all; 0 or 1. */
 int cli_healthcheck(const struct cli_call *call);
+/* Asks the running process to drain; 0 or 1. */
+int cli_drain(const struct cli_call *call);
+/* [--json]: a table of the names; 0, or 1 where one has no valid certificate, or one that ends soon. */
+int cli_status(const struct cli_call *call);
 int cli_version(const struct cli_call *call);
 /* [--markdown]: the README's table of variables; [--man]: the man page. */
 int cli_help(const struct cli_call *call);

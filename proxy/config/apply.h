@@ -19,6 +19,9 @@ void apply_choice(struct build *build, enum row row, struct slice text);
 void apply_listen(struct build *build, enum row row, struct slice text);
 /* ":443" or "443". */
 void apply_port(struct build *build, enum row row, struct slice text);
+/* A bearer token (RFC 6750 §2.1), long enough that nobody guesses it. */
+void apply_token(struct build *build, enum row row, struct slice text);
+void apply_ready_requires(struct build *build, enum row row, struct slice text);
 void apply_storage(struct build *build, enum row row, struct slice text);
 /* environment.c has read it; a file cannot name it. */
 void apply_env_dir(struct build *build, enum row row, struct slice text);

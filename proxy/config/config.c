@@ -81,8 +81,19 @@ const struct config_row config_rows[NUM_ROWS] = {
         .example = ":443", .apply = apply_port, .field = FIELD(listen.https_public_port)},
     [ROW_ADMIN_LISTEN] = {
         .text = {P "ADMIN_LISTEN", "127.0.0.1:9180", "`:9180`, `127.0.0.1:9180`, `unix:/path`, `off`",
-                 "where health checks are answered", CONFIG_RELOAD_REBIND},
+                 "where health checks, metrics, status and the status page are answered", CONFIG_RELOAD_REBIND},
         .example = "127.0.0.1:9180", .apply = apply_listen, .field = FIELD(listen.admin)},
+    [ROW_ADMIN_TOKEN] = {
+        .text = {P "ADMIN_TOKEN", NULL, "16 to 256 letters, digits and `-._~+/=`",
+                 "the bearer token of /drain, and beyond loopback of all but health checks and metrics",
+                 CONFIG_RELOAD_LIVE},
+        .apply = apply_token, .field = FIELD(admin.token), .shown = SECRET},
+    [ROW_READY_REQUIRES] = {
+        .text = {P "READY_REQUIRES", "listener", "`listener`, `upstream`, `cert`",
+                 "what /readyz waits for: a backend of each group that accepts connections; a certificate for every "
+                 "name, where none is ordered by http-01",
+                 CONFIG_RELOAD_LIVE},
+        .example = "listener, upstream", .apply = apply_ready_requires},
     [ROW_STORAGE] = {
         .text = {P "STORAGE", "/var/lib/portico", "a directory",
                  "account key, certificates and back-off state; durable, of one process", CONFIG_RELOAD_RESTART},

@@ -145,6 +145,12 @@ struct config {
         uint16_t https_public_port;              /* the port in redirects; 443 is left out of them */
     } listen;
 
+    struct {
+        struct slice token;  /* the bearer's; overwritten when freed; empty: none */
+        bool ready_upstream; /* READY_REQUIRES, beside the listener */
+        bool ready_cert;
+    } admin;
+
     struct slice storage; /* directory */
 
     struct {
@@ -257,8 +263,8 @@ void config_mistakes_print(const struct config_mistakes *mistakes, struct buf *o
 MUST_CHECK bool config_load(const char *const *entries, struct config **out_config,
                             struct config_mistakes *out_mistakes);
 
-/* ADMIN_LISTEN alone, whatever the other variables hold: a health check must not fail for a file that is just being
- * replaced. Of the config only listen.admin counts; otherwise as config_load. */
+/* ADMIN_LISTEN and STORAGE alone, whatever the other variables hold: a health check must not fail for a file that is just
+ * being replaced. Of the config only listen.admin and storage count; otherwise as config_load. */
 MUST_CHECK bool config_load_admin(const char *const *entries, struct config **out_config,
                                   struct config_mistakes *out_mistakes);
 

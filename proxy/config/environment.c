@@ -29,7 +29,7 @@ bool environment_is_service_link(const char *name)
 struct reader {
     struct environment *environment;
     const char *const *names;
-    const char *only; /* NULL: all */
+    const char *const *only; /* NULL: all */
     struct config_mistakes *mistakes;
     const char **values, **paths; /* what the entries have for each name and its _FILE; views */
     const char **dir_paths;       /* the same, of ENV_DIR: the variable's own file */
@@ -66,7 +66,12 @@ static void report_unknown(struct reader *reader, const char *name)
 
 static bool is_passed_over(const struct reader *reader, const char *known)
 {
-    return reader->only && strcmp(known, reader->only) != 0 && strcmp(known, ENV_DIR) != 0;
+    if (!reader->only || strcmp(known, ENV_DIR) == 0)
+        return false;
+    for (const char *const *name = reader->only; *name; name++)
+        if (strcmp(known, *name) == 0)
+            return false;
+    return true;
 }
 
 /* The row that the name means, alone or with _FILE; the number of rows where it is none, which is reported. */
@@ -224,7 +229,7 @@ static void reader_end(struct reader *reader)
 }
 
 void environment_read(struct environment *environment, const char *const *entries, const char *const *names,
-                      size_t num_names, const char *only, struct config_mistakes *mistakes)
+                      size_t num_names, const char *const *only, struct config_mistakes *mistakes)
 {
     struct reader reader = {.names = names, .only = only, .mistakes = mistakes};
     reader_begin(&reader, environment, entries, num_names);

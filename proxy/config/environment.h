@@ -24,10 +24,10 @@ struct environment {
     size_t num_files;
 };
 
-/* entries: NAME=value, NULL-terminated. names: each with its prefix, "PORTICO_DOMAINS". only: one of them, all others are
- * passed over; NULL: none is. Mistakes are appended. */
+/* entries: NAME=value, NULL-terminated. names: each with its prefix, "PORTICO_DOMAINS". only: some of them, NULL-terminated:
+ * all others are passed over; NULL: none is. Mistakes are appended. */
 void environment_read(struct environment *environment, const char *const *entries, const char *const *names,
-                      size_t num_names, const char *only, struct config_mistakes *mistakes);
+                      size_t num_names, const char *const *only, struct config_mistakes *mistakes);
 /* The same without reading what the variables' files hold: entries[i].path is where the text would come from, files is
  * whatever ENV_DIR holds. */
 void environment_look(struct environment *environment, const char *const *entries, const char *const *names,

@@ -94,7 +94,7 @@ static struct config *config_new(void)
     return config;
 }
 
-static void build_begin(struct build *build, const char *const *entries, const char *only,
+static void build_begin(struct build *build, const char *const *entries, const char *const *only,
                         struct config_mistakes *mistakes)
 {
     const char *names[NUM_ROWS];
@@ -128,10 +128,12 @@ bool config_load(const char *const *entries, struct config **out_config, struct 
 
 bool config_load_admin(const char *const *entries, struct config **out_config, struct config_mistakes *out_mistakes)
 {
+    const char *const only[] = {config_rows[ROW_ADMIN_LISTEN].text.name, config_rows[ROW_STORAGE].text.name, NULL};
     struct config_mistakes mistakes = {0};
     struct build build;
-    build_begin(&build, entries, config_rows[ROW_ADMIN_LISTEN].text.name, &mistakes);
+    build_begin(&build, entries, only, &mistakes);
     row_apply(&build, ROW_ADMIN_LISTEN);
+    row_apply(&build, ROW_STORAGE);
     return build_end(&build, out_config, out_mistakes);
 }
 
@@ -154,6 +156,7 @@ void config_unref(const struct config *config)
     struct config *own = (struct config *)config; /* once nobody else has it */
     if (atomic_fetch_sub_explicit(&own->num_refs, 1, memory_order_acq_rel) != 1)
         return;
+    secret_free(own->admin.token);
     secret_free(own->acme.eab_hmac_key);
     secret_free(own->acme.account_key.text);
     secret_free(own->acme.ca.text);

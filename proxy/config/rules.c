@@ -239,6 +239,24 @@ static void rule_proxy_protocol(struct build *build)
                      NULL, "needs PORTICO_TRUSTED_PROXIES: the header is believed from these alone");
 }
 
+/* Validation by http-01 would never arrive at a process that is not ready until it has the certificate. */
+static void rule_ready(struct build *build)
+{
+    const struct config *config = build->config;
+    if (!config->admin.ready_cert || build_given(build, ROW_TLS_CERT) || build_failed(build, ROW_DOMAINS) ||
+        build_failed(build, ROW_ACME_DIRECTORY) || build_failed(build, ROW_TLS_CERT))
+        return;
+    for (size_t i = 0; i < config->num_names; i++) {
+        if (config->names[i].issuer != CONFIG_ISSUER_ACME)
+            continue;
+        mistakes_add(build->mistakes, name_of(ROW_READY_REQUIRES), config->values[ROW_READY_REQUIRES].text, "listener",
+                     "has cert, but %s is ordered by http-01, whose validation would never reach a process that is "
+                     "not ready",
+                     config->names[i].text.ptr);
+        return;
+    }
+}
+
 static void rule_drain(struct build *build)
 {
     if (!build_failed(build, ROW_DRAIN_MIN) && !build_failed(build, ROW_DRAIN_TIMEOUT) &&
@@ -260,5 +278,6 @@ void rules_apply(struct build *build)
     rule_tcp(build);
     rule_basic_auth(build);
     rule_proxy_protocol(build);
+    rule_ready(build);
     rule_drain(build);
 }

@@ -10,6 +10,8 @@
 
 enum { ADMIN_MAX_CONNS = 64, ADMIN_REQUEST_MS = 5000 };
 
+#define ADMIN_TEXT "text/plain; charset=utf-8"
+
 struct admin {
     struct admin_options options;
     struct listener listener;
@@ -48,53 +50,61 @@ static void admin_maybe_free(struct admin *admin)
 
 /* ---- one request ---- */
 
+static void admin_write_head(struct buf *out, const struct admin_answer *answer)
+{
+    struct h1_framing framing = {.body = BODY_LENGTH, .length = answer->body.len, .connection = H1_CONNECTION_CLOSE};
+    h1_write_status_line(out, answer->status, SLICE_NONE);
+    h1_write_field(out, SLICE_LIT("Content-Type"), slice_str(answer->content_type));
+    h1_write_field(out, SLICE_LIT("Cache-Control"), SLICE_LIT("no-store"));
+    h1_write_field(out, SLICE_LIT("X-Content-Type-Options"), SLICE_LIT("nosniff"));
+    buf_append_slice(out, buf_slice(&answer->fields));
+    h1_write_framing(out, &framing);
+    h1_write_end(out);
+}
+
 static void admin_send(struct admin_conn *conn, struct admin_answer *answer, bool with_body)
 {
-    struct buf out = {0};
-    struct h1_framing framing = {.body = BODY_LENGTH, .length = answer->body.len, .connection = H1_CONNECTION_CLOSE};
-    h1_write_status_line(&out, answer->status, SLICE_NONE);
-    h1_write_field(&out, SLICE_LIT("Content-Type"), slice_str(answer->content_type));
-    h1_write_field(&out, SLICE_LIT("Cache-Control"), SLICE_LIT("no-store"));
-    h1_write_framing(&out, &framing);
-    h1_write_end(&out);
-    if (with_body)
-        buf_append_slice(&out, buf_slice(&answer->body));
-    bool room = stream_write(&conn->tcp.base, buf_slice(&out));
+    struct buf head = {0};
+    admin_write_head(&head, answer);
+    struct slice parts[] = {buf_slice(&head), buf_slice(&answer->body)};
+    bool room = stream_writev(&conn->tcp.base, parts, with_body ? 2 : 1);
     (void)room; /* one answer, then the end */
-    buf_cleanup(&out);
+    buf_cleanup(&head);
+    buf_cleanup(&answer->fields);
     buf_cleanup(&answer->body);
     conn->answered = true;
     stream_close(&conn->tcp.base);
 }
 
-static void admin_refuse(struct admin_conn *conn, unsigned status, const char *text)
+static void admin_refuse(struct admin_conn *conn, unsigned status)
 {
-    struct admin_answer answer = {.status = status, .content_type = "text/plain; charset=utf-8"};
-    buf_append_str(&answer.body, text);
+    struct admin_answer answer = {.status = status, .content_type = ADMIN_TEXT};
+    buf_append_str(&answer.body, "bad request\n");
     admin_send(conn, &answer, true);
 }
 
-static bool admin_is_local(const struct admin_conn *conn)
+static enum admin_peer admin_peer_of(const struct admin_conn *conn)
 {
     struct address peer;
+    if (conn->admin->options.control)
+        return ADMIN_PEER_CONTROL;
     if (!address_of_peer(tcp_stream_fd(&conn->tcp), &peer))
-        return false;
-    if (peer.at.any.sa_family == AF_INET)
-        return (ntohl(peer.at.v4.sin_addr.s_addr) >> 24) == 127;
-    return peer.at.any.sa_family == AF_UNIX || IN6_IS_ADDR_LOOPBACK(&peer.at.v6.sin6_addr);
+        return ADMIN_PEER_REMOTE;
+    if (peer.at.any.sa_family == AF_UNIX)
+        return ADMIN_PEER_UNIX;
+    bool loopback = peer.at.any.sa_family == AF_INET ? (ntohl(peer.at.v4.sin_addr.s_addr) >> 24) == 127
+                                                     : IN6_IS_ADDR_LOOPBACK(&peer.at.v6.sin6_addr);
+    return loopback ? ADMIN_PEER_LOOPBACK : ADMIN_PEER_REMOTE;
 }
 
 static void admin_answer(struct admin_conn *conn, const struct head *head)
 {
-    struct admin_answer answer = {.status = 200, .content_type = "text/plain; charset=utf-8"};
+    struct admin_answer answer = {.status = 200, .content_type = ADMIN_TEXT};
     struct slice target = head->target, path = slice_split(&target, '?');
-    struct admin_options *options = &conn->admin->options;
-    if (head->method != METHOD_GET && head->method != METHOD_HEAD)
-        admin_refuse(conn, 405, "GET and HEAD only\n");
-    else if (!options->get(options->ctx, path, admin_is_local(conn), &answer))
-        admin_refuse(conn, 404, "not found; there are /livez /readyz /startupz /metrics /status\n");
-    else
-        admin_send(conn, &answer, head->method == METHOD_GET);
+    struct admin_request request = {.head = head, .path = path, .peer = admin_peer_of(conn)};
+    const struct admin_options *options = &conn->admin->options;
+    options->answer(options->ctx, &request, &answer);
+    admin_send(conn, &answer, head->method != METHOD_HEAD);
 }
 
 static void admin_data(struct sink *sink, struct slice in)
@@ -107,7 +117,7 @@ static void admin_data(struct sink *sink, struct slice in)
     if (event == H1_HEAD)
         admin_answer(conn, conn->reader.head);
     else if (event == H1_ERROR)
-        admin_refuse(conn, (unsigned)conn->reader.err.code, "bad request\n");
+        admin_refuse(conn, (unsigned)conn->reader.err.code);
 }
 
 static void admin_end(struct sink *sink)
@@ -133,8 +143,11 @@ static void admin_conn_closed(struct sink *sink, struct err err)
     admin_maybe_free(admin);
 }
 
-static const struct sink_ops admin_sink_ops = {
-    .data = admin_data, .eof = admin_end, .truncated = admin_end, .drained = admin_drained, .closed = admin_conn_closed};
+static const struct sink_ops admin_sink_ops = {.data = admin_data,
+                                               .eof = admin_end,
+                                               .truncated = admin_end,
+                                               .drained = admin_drained,
+                                               .closed = admin_conn_closed};
 
 static void admin_expired(struct tick *tick)
 {
@@ -179,8 +192,7 @@ struct err admin_new(const struct admin_options *options, struct admin **out_adm
     list_init(&admin->conns);
     admin->listener.connection = admin_connection;
     admin->listener.closed = admin_listener_closed;
-    struct err err =
-        listener_open(&admin->listener, options->loop, options->fd, options->unix_socket, &admin->credit);
+    struct err err = listener_open(&admin->listener, options->loop, options->fd, options->unix_socket, &admin->credit);
     if (err_is(err)) {
         close(options->fd);
         mem_free(admin);
@@ -196,6 +208,6 @@ void admin_close(struct admin *admin)
     if (!admin)
         return;
     LIST_EACH(&admin->conns, node)
-        stream_close(&container_of(node, struct admin_conn, node)->tcp.base);
+    stream_close(&container_of(node, struct admin_conn, node)->tcp.base);
     listener_close(&admin->listener);
 }

@@ -1,12 +1,12 @@
 #include "core/control.h"
 
 #include "certs/ca_transport.h"
-#include "core/admin.h"
+#include "certs/keeper.h"
+#include "core/desk.h"
 #include "core/drain.h"
 #include "core/handover.h"
 #include "core/mailbox.h"
 #include "core/notify.h"
-#include "core/pages.h"
 #include "core/process.h"
 #include "core/reload.h"
 #include "core/replace.h"
@@ -55,7 +55,7 @@ struct control {
     struct store *store;
     struct ca_transport *ca;
     struct keeper *keeper;
-    struct admin *admin;
+    struct desk *desk;
     struct reload *reload; /* NULL once it drains */
     struct sockets sockets;
     struct sandbox *sandbox;
@@ -77,7 +77,6 @@ struct control {
     bool interrupted;
     int exit_code;
     size_t num_base_handles; /* those that go last */
-    int64_t started_s;
 };
 
 static void control_begin_stop(struct control *control);
@@ -165,6 +164,7 @@ static void control_start_workers(struct control *control, struct certset *set)
     }
     control->phase = CONTROL_SERVING;
     control_take_over_end(control);
+    desk_open_control(control->desk);
     LOG_INFO_EVENT(control->ring, "started", LOG_STR("version", control->version),
                    LOG_INT("workers", control->num_workers), LOG_INT("max_conns", control->credit.max));
     reload_start(control->reload);
@@ -256,10 +256,10 @@ static void control_end(struct control *control)
     ca_transport_close(control->ca);
     if (control->store)
         control->store->ops->free(control->store);
-    admin_close(control->admin);
-    control->admin = NULL;
     handover_close(&control->handover);
     tick_stop(&control->watchdog);
+    desk_close(control->desk);
+    control->desk = NULL;
     control_mask_signals(SIG_BLOCK); /* without a handler the next one would kill, and hide the exit code */
     for (int i = 0; i < NUM_SIGNALS; i++)
         uv_close((uv_handle_t *)&control->signals[i], NULL);
@@ -386,8 +386,7 @@ static void control_relieved(void *ctx, int pid)
         return;
     LOG_INFO_EVENT(control->ring, "relieved", LOG_INT("pid", pid));
     control->relieved = true;
-    admin_close(control->admin);
-    control->admin = NULL;
+    desk_leave(control->desk);
     control_begin_drain(control);
 }
 
@@ -475,37 +474,42 @@ static void control_watchdog(struct tick *tick)
     control_start_watchdog(control);
 }
 
-static bool control_get(void *ctx, struct slice path, bool local, struct admin_answer *out_answer)
+static struct desk_view control_shown(void *ctx)
 {
     const struct control *control = ctx;
-    struct pages_view view = {.stats = {.workers = control->workers,
-                                        .num_workers = control->num_workers,
-                                        .keeper = control->keeper,
-                                        .log = control->log,
-                                        .version = control->version,
-                                        .started_s = control->started_s,
-                                        .draining = control->phase >= CONTROL_DRAINING},
+    return (struct desk_view){.config = control->config,
+                              .workers = control->workers,
+                              .num_workers = control->num_workers,
+                              .keeper = control->keeper,
+                              .max_conns = control->credit.max,
                               .started = control->phase >= CONTROL_SERVING,
-                              .alive = control_alive(control)};
-    return pages_get(&view, path, local, out_answer);
+                              .alive = control_alive(control),
+                              .draining = control->phase >= CONTROL_DRAINING};
 }
 
-static struct err control_open_admin(struct control *control, int fd, bool unix_socket)
+static void control_drain_asked(void *ctx)
 {
-    struct admin_options options = {.loop = control->net,
-                                    .log = control->ring,
-                                    .fd = fd,
-                                    .unix_socket = unix_socket,
-                                    .ctx = control,
-                                    .get = control_get};
-    return admin_new(&options, &control->admin);
+    control_begin_drain(ctx);
+}
+
+static void control_make_desk(struct control *control)
+{
+    struct desk_options options = {.loop = control->net,
+                                   .log = control->log,
+                                   .ring = control->ring,
+                                   .resolver = control->resolver,
+                                   .version = control->version,
+                                   .ctx = control,
+                                   .look = control_shown,
+                                   .drain = control_drain_asked};
+    control->desk = desk_new(&options);
 }
 
 static bool control_start_admin(struct control *control)
 {
     bool unix_socket;
     int fd = sockets_take_admin(&control->sockets, &unix_socket);
-    return fd < 0 || !err_is(control_open_admin(control, fd, unix_socket));
+    return !err_is(desk_listen(control->desk, fd, unix_socket));
 }
 
 /* ---- start ---- */
@@ -602,9 +606,7 @@ static bool control_start_keeper(struct control *control)
 static void control_move_admin(void *ctx, int fd, bool unix_socket)
 {
     struct control *control = ctx;
-    admin_close(control->admin);
-    control->admin = NULL;
-    struct err err = fd < 0 ? ERR_OK : control_open_admin(control, fd, unix_socket);
+    struct err err = desk_listen(control->desk, fd, unix_socket);
     if (err_is(err))
         LOG_ERROR_EVENT(control->ring, "listen_failed", LOG_STR("listener", "admin"), LOG_ERR("error", err));
 }
@@ -734,11 +736,11 @@ static void control_init(struct control *control)
     control->disk_pool = offload_pool_new("disk", POOL_DISK_THREADS, 0, POOL_QUEUE);
     control->resolver = resolver_new(control->net, control->resolve_pool, control->port, 30000);
     control->ring = log_ring_new(control->log, "control");
-    control->started_s = clock_system.wall_ms(&clock_system) / 1000;
     tick_init(&control->tick, control_ticked);
     tick_init(&control->watchdog, control_watchdog);
     deferred_init(&control->end_base, control_end_base);
     control_make_reload(control);
+    control_make_desk(control);
     control->takeover.fd = -1;
     control->handover = (struct handover){.loop = control->net,
                                           .log = control->ring,

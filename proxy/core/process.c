@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 enum { PROCESS_MAX_WORKERS = 16, PROCESS_RESERVED_FILES = 16 };
 
@@ -84,4 +85,42 @@ int64_t process_max_conns(uint64_t limit, uint64_t num_open)
         return 1;
     uint64_t max = (limit - used) / 2;
     return max > INT32_MAX ? INT32_MAX : max ? (int64_t)max : 1;
+}
+
+/* Field `n` (from 1) of /proc/self/stat, counted behind the program's name, which may hold blanks. */
+static uint64_t stat_field(struct slice behind_name, unsigned n)
+{
+    uint64_t value = 0;
+    struct slice field = SLICE_NONE;
+    for (unsigned i = 3; i <= n && behind_name.len; i++)
+        field = slice_split(&behind_name, ' ');
+    return slice_decimal(field, UINT64_MAX, &value) ? value : 0;
+}
+
+static uint64_t process_cpu_ms(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0)
+        return 0;
+    return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+           (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
+}
+
+struct process_figures process_figures(void)
+{
+    enum { NUM_THREADS = 20, VSIZE = 23, RSS = 24 }; /* proc_pid_stat(5) */
+    struct process_figures figures = {.cpu_ms = process_cpu_ms(), .num_fds = process_num_open_files()};
+    struct rlimit limit;
+    char line[1024];
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        figures.max_fds = limit.rlim_cur;
+    figures.num_fds -= figures.num_fds > 3 ? 3 : 0; /* see there */
+    const char *end = process_read_line("/proc/self/stat", line, sizeof line) ? strrchr(line, ')') : NULL;
+    if (!end || end[1] != ' ')
+        return figures;
+    struct slice behind_name = slice_str(end + 2);
+    figures.num_threads = stat_field(behind_name, NUM_THREADS);
+    figures.virtual_bytes = stat_field(behind_name, VSIZE);
+    figures.resident_bytes = stat_field(behind_name, RSS) * (uint64_t)sysconf(_SC_PAGESIZE);
+    return figures;
 }

@@ -19,4 +19,14 @@ uint64_t process_num_open_files(void);
  * CA and name resolution; at least 1. */
 int64_t process_max_conns(uint64_t limit, uint64_t num_open);
 
+/* What it uses, for metrics; 0 where the system does not tell. */
+struct process_figures {
+    uint64_t cpu_ms;
+    uint64_t resident_bytes, virtual_bytes;
+    uint64_t num_fds, max_fds;
+    uint64_t num_threads;
+};
+
+struct process_figures process_figures(void);
+
 #endif

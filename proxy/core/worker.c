@@ -40,6 +40,7 @@ struct worker {
     _Atomic uint64_t generation, alive_ms;
     _Atomic uint64_t num_conns, num_busy, num_tunnels, num_cut, num_tunnels_cut, last_connection_ms;
     _Atomic uint64_t refused_ms, reached_ms; /* of the backends */
+    _Atomic uint64_t pinged_ns, lag_us;      /* pinged_ns: 0 once it has been answered */
     struct counters counters;
 };
 
@@ -66,6 +67,13 @@ static void worker_take_certset(struct worker *worker)
     struct mail mail = {.kind = MAIL_SERVING, .worker = worker->index, .number = set->generation};
     mailbox_post(worker->mailbox, &mail); /* where it is full, control learns it from the generation at its next tick */
     worker_retire(worker, before);
+}
+
+static void worker_measure_lag(struct worker *worker)
+{
+    uint64_t pinged_ns = atomic_exchange_explicit(&worker->pinged_ns, 0, memory_order_relaxed);
+    if (pinged_ns)
+        atomic_store_explicit(&worker->lag_us, (uv_hrtime() - pinged_ns) / 1000, memory_order_relaxed);
 }
 
 static void worker_report(struct worker *worker)
@@ -211,6 +219,7 @@ static void worker_take_update(struct worker *worker)
 static void worker_woken(uv_async_t *wake)
 {
     struct worker *worker = container_of(wake, struct worker, wake);
+    worker_measure_lag(worker);
     if (!worker->closing)
         worker_take_update(worker); /* first: what it opens is closed again by an order that came behind it */
     worker_take_certset(worker);
@@ -306,25 +315,25 @@ struct worker *worker_new(const struct worker_options *options)
         resolver_new(worker->net, options->resolve_pool, worker->port, (uint64_t)config->upstream.dns_ttl_ms);
     struct pool_options pool = {
         .loop = worker->net, .resolver = worker->resolver, .counters = &worker->counters, .log = options->log};
-    worker->exchange = (struct exchange_env){.loop = worker->net,
-                                             .pool = pool_new(&pool),
-                                             .passwords =
-                                                 passwords_new(worker->net, options->password_pool, worker->port, &worker->counters),
-                                             .counters = &worker->counters,
-                                             .log = options->log,
-                                             .clock = &clock_system,
-                                             .config = config_ref(config),
-                                             .certset = options->certset,
-                                             .challenge_answered = worker_challenge_answered};
+    worker->exchange = (struct exchange_env){
+        .loop = worker->net,
+        .pool = pool_new(&pool),
+        .passwords = passwords_new(worker->net, options->password_pool, worker->port, &worker->counters),
+        .counters = &worker->counters,
+        .log = options->log,
+        .clock = &clock_system,
+        .config = config_ref(config),
+        .certset = options->certset,
+        .challenge_answered = worker_challenge_answered};
     pool_watch(worker->exchange.pool, config);
-    struct tls_server_options tls = {
-        .policy = config->tls.policy == CONFIG_TLS_MODERN ? TLS_POLICY_MODERN : TLS_POLICY_INTERMEDIATE,
-        .serve_unknown = config->tls.unknown_sni == CONFIG_SNI_DEFAULT,
-        .current = &worker->exchange.certset,
-        .protocols = worker_protocols + (config->client.http2 ? 0 : 1),
-        .without_alpn = worker_name_is_raw,
-        .without_alpn_ctx = worker,
-        .signer = {.pool = options->sign_pool, .port = worker->port}};
+    struct tls_server_options tls = {.policy = config->tls.policy == CONFIG_TLS_MODERN ? TLS_POLICY_MODERN
+                                                                                       : TLS_POLICY_INTERMEDIATE,
+                                     .serve_unknown = config->tls.unknown_sni == CONFIG_SNI_DEFAULT,
+                                     .current = &worker->exchange.certset,
+                                     .protocols = worker_protocols + (config->client.http2 ? 0 : 1),
+                                     .without_alpn = worker_name_is_raw,
+                                     .without_alpn_ctx = worker,
+                                     .signer = {.pool = options->sign_pool, .port = worker->port}};
     if (err_is(worker_client_auth(config, &tls.client_auth)))
         abort(); /* worker_check would have said so */
     worker->conns = (struct conn_env){.exchange = &worker->exchange,
@@ -433,6 +442,9 @@ uint64_t worker_generation(const struct worker *worker)
 
 void worker_ping(struct worker *worker)
 {
+    uint64_t none = 0; /* of pings that wait, the first tells how long */
+    atomic_compare_exchange_strong_explicit(&worker->pinged_ns, &none, uv_hrtime(), memory_order_relaxed,
+                                            memory_order_relaxed);
     uv_async_send(&worker->wake);
 }
 
@@ -455,6 +467,7 @@ struct worker_load worker_load(const struct worker *worker)
         .num_cut = atomic_load_explicit(&worker->num_cut, memory_order_relaxed),
         .num_tunnels_cut = atomic_load_explicit(&worker->num_tunnels_cut, memory_order_relaxed),
         .last_connection_ms = atomic_load_explicit(&worker->last_connection_ms, memory_order_relaxed),
+        .lag_us = atomic_load_explicit(&worker->lag_us, memory_order_relaxed),
         .reach = {.refused_ms = atomic_load_explicit(&worker->refused_ms, memory_order_relaxed),
                   .reached_ms = atomic_load_explicit(&worker->reached_ms, memory_order_relaxed)}};
 }

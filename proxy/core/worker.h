@@ -66,6 +66,7 @@ struct worker_load {
     uint64_t num_conns, num_busy, num_tunnels;
     uint64_t num_cut, num_tunnels_cut; /* what STOP ended */
     uint64_t last_connection_ms;       /* monotonic */
+    uint64_t lag_us;                   /* from the last ping to its answer: what an event waits for the loop's turn */
     struct pool_reach reach;
 };
 

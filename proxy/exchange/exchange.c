@@ -103,6 +103,9 @@ void exchange_free(struct exchange *x)
     if (!x)
         return;
     bool seen = x->head || x->status;
+    bool tunnel = x->status == 101 || x->answer == ANSWER_TUNNEL || x->tunnel_client_ended || x->tunnel_backend_ended;
+    if (seen && !tunnel) /* how long a WebSocket was of use to somebody says nothing of us */
+        counters_add_duration(x->env->counters, net_loop_now_ms(x->env->loop) - x->started_ms);
     if (seen && x->answer != ANSWER_OVER)
         exchange_left(x);
     exchange_finish(x);

@@ -5,6 +5,7 @@
 #include "front/h2_front.h"
 #include "net/address.h"
 #include "tls/tls_err.h"
+#include "tls/tls_figures.h"
 #include "tls/tls_select.h"
 
 #include <stdio.h>
@@ -43,14 +44,22 @@ static struct conn *conn_of(struct sink *sink)
 
 /* ---- the end ---- */
 
+static enum tls_ending conn_tls_ending(const struct conn *conn)
+{
+    if (!tick_armed(&conn->handshake))
+        return TLS_ENDED_BY_TIME;
+    return conn->tls.transport ? TLS_ENDED_BY_ERR : TLS_ENDED_AS_OTHER_PROTOCOL;
+}
+
 static void conn_closed(struct conn *conn, struct err err)
 {
     struct conn_env *env = conn->env;
     bool handshake_failed = conn->secure && conn->front_kind == CONN_FRONT_NONE && conn->tried;
+    enum tls_ending ending = conn_tls_ending(conn);
     tick_stop(&conn->handshake);
     counters_add(env->exchange->counters, COUNTER_CONNS_CLOSED, 1);
     if (handshake_failed) {
-        counters_add(env->exchange->counters, COUNTER_HANDSHAKES_FAILED, 1);
+        tls_count_failure(env->exchange->counters, err, ending);
         LOG_DEBUG_EVENT(env->exchange->log, "handshake_failed", LOG_STR("client", conn->peer), LOG_ERR("error", err),
                         LOG_STR("reason", conn->tls.refusal ? conn->tls.refusal : tls_err_reason(err)));
     }
@@ -146,7 +155,6 @@ static void conn_open_raw(struct conn *conn, const struct config_group *group)
 static void conn_established(struct tls_stream *tls)
 {
     struct conn *conn = container_of(tls, struct conn, tls);
-    struct counters *counters = conn->env->exchange->counters;
     char text[SNI_BYTES];
     struct slice name;
     tick_stop(&conn->handshake);
@@ -155,7 +163,7 @@ static void conn_established(struct tls_stream *tls)
     conn->client.tls_resumed = tls_server_resumed(tls);
     conn->client.identity = conn->identity = tls_server_take_identity(tls);
     conn->client.alpn = tls_server_alpn(tls);
-    counters_add(counters, conn->client.tls_resumed ? COUNTER_HANDSHAKES_RESUMED : COUNTER_HANDSHAKES_FULL, 1);
+    tls_count_handshake(conn->env->exchange->counters, conn->client.tls_cipher, conn->client.tls_resumed);
     if (tls_select_normalise(tls_server_name(tls), text, &name)) {
         conn->server_name = mem_dup(name.ptr, name.len);
         conn->client.server_name = slice_make(conn->server_name, name.len);

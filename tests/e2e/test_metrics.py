@@ -3,11 +3,15 @@
 import json
 import re
 import socket
+import subprocess
 import time
+import urllib.request
 
 import pytest
 
 from support.client import connect
+from support.ports import free_port
+from support.process import Process
 
 
 @pytest.fixture(scope="module")
@@ -29,30 +33,91 @@ def test_health_does_not_ask_the_backend(launch):
     assert portico.ask_admin("/readyz").status == 200
 
 
-@pytest.mark.parametrize("method, path, status", [("POST", "/livez", 405), ("GET", "/", 404), ("GET", "/livez/x", 404), ("GET", "/etc/passwd", 404)])
+@pytest.mark.parametrize("method, path, status", [("POST", "/livez", 405), ("GET", "/livez/x", 404), ("GET", "/etc/passwd", 404)])
 def test_what_there_is_not(portico, method, path, status):
     assert portico.ask_admin(path, method).status == status
 
 
-SERIES = re.compile(r'^[a-z_]+(\{[a-z_]+="[^"\n]*"(,[a-z_]+="[^"\n]*")*\})? -?\d+(\.\d+)?$')
-
-
-def test_metrics_are_in_the_exposition_format(portico):
+def test_metrics_are_good_prometheus(portico, need):
+    """In their syntax, and in how Prometheus' own tool wants metrics named and explained."""
+    need("promtool")
     response = portico.ask_admin("/metrics")
     assert response.get("Content-Type").startswith("text/plain; version=0.0.4")
-    types, names = set(), set()
-    for line in response.body.decode().splitlines():
-        if line.startswith("# TYPE "):
-            name = line.split()[2]
-            assert name not in types, f"{name} is typed twice"
-            types.add(name)
-        elif not line.startswith("#"):
-            assert SERIES.match(line), line
-            names.add(re.split(r"[{ ]", line)[0])
-    assert names <= types
-    assert len({line.rsplit(" ", 1)[0] for line in response.body.decode().splitlines()}) == len(
-        response.body.decode().splitlines()
-    ), "a series stands twice"
+    checked = subprocess.run(["promtool", "check", "metrics"], input=response.body, capture_output=True, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+    assert b"# EOF" not in response.body
+
+
+def open_metrics(portico):
+    with connect(portico.admin) as client:
+        client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: application/openmetrics-text;version=1.0.0,*/*;q=0.1\r\n\r\n")
+        return client.read_response()
+
+
+SAMPLE = re.compile(r'^([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\.)*",?)*)\})? (-?\d+(?:\.\d+)?)$')
+SUFFIXES = {
+    "counter": ("_total", "_created"),
+    "gauge": ("",),
+    "info": ("_info",),
+    "histogram": ("_bucket", "_sum", "_count", "_created"),
+}
+
+
+def test_metrics_are_good_open_metrics(portico):
+    """OpenMetrics 1.0: every family has HELP, TYPE and, where its name says so, UNIT; its samples stand together and
+    have its type's suffixes; nothing stands twice; the end is marked."""
+    response = open_metrics(portico)
+    assert response.get("Content-Type").startswith("application/openmetrics-text; version=1.0.0")
+    text = response.body.decode()
+    assert text.endswith("\n# EOF\n")
+    families, seen, family = {}, set(), None
+    for line in text.splitlines()[:-1]:
+        if line.startswith("# "):
+            _, kind, name, value = line.split(" ", 3)
+            if kind == "HELP":
+                assert name not in families, f"{name} stands twice"
+                families[name], family = {}, name
+            assert name == family and value
+            families[name][kind] = value
+            continue
+        name, _, value = SAMPLE.match(line).groups()
+        assert name in [family + suffix for suffix in SUFFIXES[families[family]["TYPE"]]], line
+        series = line.rsplit(" ", 1)[0]
+        assert series not in seen, f"{series} stands twice"
+        seen.add(series)
+    for name, meta in families.items():
+        unit = [unit for unit in ("seconds", "bytes") if name.endswith(f"_{unit}")]
+        assert meta.get("UNIT") == (unit[0] if unit else None), name
+        assert meta["HELP"].endswith("."), name
+
+
+def test_prometheus_scrapes_them(portico, need, tmp_path):
+    need("prometheus")
+    port = free_port()
+    target = "{}:{}".format(*portico.admin)
+    (tmp_path / "prometheus.yml").write_text(
+        "global: {scrape_interval: 1s}\n"
+        f"scrape_configs: [{{job_name: portico, static_configs: [{{targets: ['{target}']}}]}}]\n"
+    )
+    prometheus = Process(
+        "prometheus",
+        ["prometheus", f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data",
+         f"--web.listen-address=127.0.0.1:{port}"],
+    )
+
+    def query(text):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?query={text}", timeout=2) as answer:
+                return json.load(answer)["data"]["result"]
+        except OSError:
+            return []
+
+    try:
+        prometheus.wait_until(lambda: query("up==1"), "a good scrape", timeout=60)
+        assert query("portico_certificate_not_after_seconds")[0]["metric"]["issuer"] == "Test CA"
+        assert query("portico_request_duration_seconds_bucket")
+    finally:
+        prometheus.stop()
 
 
 def test_they_count_what_happened(launch, backends):
@@ -111,13 +176,13 @@ def addresses():
 
 
 def test_status_is_for_this_machine_alone(launch, backends):
-    """Beyond loopback the token is needed, which comes with a later version; the first four answer everybody."""
+    """Beyond loopback the token is needed, and without one nobody has it; the first four answer everybody."""
     mine = [address for address in addresses() if not address.startswith("127.")]
     if not mine:
         pytest.skip("this machine has no address but loopback")
     portico = launch(backends(), ADMIN_LISTEN="0.0.0.0:0")
     port = portico.admin[1]
-    for host, status in (("127.0.0.1", 200), (mine[0], 404)):
+    for host, status in (("127.0.0.1", 200), (mine[0], 403)):
         with connect((host, port)) as client:
             assert client.get("localhost", "/status").status == status
     for path in ("/livez", "/readyz", "/startupz", "/metrics"):
@@ -196,3 +261,123 @@ def test_a_client_that_says_nothing_is_cut(portico):
     with connect(portico.admin) as client:
         client.send("GET /livez HT")
         assert client.ended()  # after 5 s; the client's own timeout is 15
+
+
+# --- what is told of handshakes, durations, the process and orders ---
+
+
+def changed(portico, name, to, timeout=20):
+    portico.wait_until(lambda: portico.metrics().get(name) == to, f"{name} at {to}", timeout)
+
+
+def test_handshakes_by_version_cipher_and_resumption(launch, backends):
+    portico = launch(backends())
+    with portico.tls("a.test") as client:
+        client.get("a.test")
+        version, cipher = client.sock.version(), client.sock.cipher()[0]
+        session, context = client.sock.session, client.sock.context
+    portico.tls("a.test", context=context, session=session).close()
+    assert version == "TLSv1.3"
+    for resumed in ("false", "true"):
+        changed(portico, f'portico_tls_handshakes_total{{version="{version}",cipher="{cipher}",resumed="{resumed}"}}', 1)
+
+
+@pytest.mark.parametrize(
+    "sent, reason",
+    [
+        (b"\x16\x03\x01\x00\x05hello", "protocol"),
+        (b"\x16\x03\x01", "closed"),
+        (b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n", "not_tls"),
+        (b"SSH-2.0-x\r\n", "not_tls"),
+    ],
+)
+def test_failed_handshakes_by_reason(launch, backends, sent, reason):
+    portico = launch(backends())
+    with connect(portico.https) as client:
+        client.send(sent)
+        client.sock.shutdown(socket.SHUT_WR)
+        client.read_to_end()
+    changed(portico, f'portico_tls_handshake_failures_total{{reason="{reason}"}}', 1)
+
+
+def test_a_handshake_that_takes_too_long_is_a_reason_of_its_own(launch, backends):
+    portico = launch(backends())
+    with connect(portico.https) as client:
+        client.send(b"\x16\x03\x01\x02\x00\x01")
+        changed(portico, 'portico_tls_handshake_failures_total{reason="timeout"}', 1, timeout=30)  # after 10 s
+
+
+def test_an_unknown_name_is_a_reason_of_its_own(launch, backends):
+    portico = launch(backends())
+    assert portico.shown("unknown.example") is None
+    changed(portico, 'portico_tls_handshake_failures_total{reason="unknown_name"}', 1)
+
+
+def test_durations_are_a_histogram(launch, backends):
+    portico = launch(backends())
+    for _ in range(3):
+        portico.get("a.test")
+    changed(portico, "portico_request_duration_seconds_count", 3)
+    metrics = portico.metrics()
+    buckets = [(k, v) for k, v in metrics.items() if k.startswith("portico_request_duration_seconds_bucket")]
+    counts = [v for _, v in buckets]
+    assert counts == sorted(counts) and counts[-1] == 3
+    assert buckets[-1][0].endswith('{le="+Inf"}')
+    assert metrics["portico_request_duration_seconds_sum"] < 30
+
+
+def test_tunnels_are_no_durations(launch, backends):
+    from support.websocket import accept_of
+
+    def upgrade(connection, request):
+        key = request.get("Sec-WebSocket-Key")
+        connection.send(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Accept: {accept_of(key)}\r\n\r\n"
+        )
+
+    portico = launch(backends(upgrade))
+    with portico.tls("a.test") as client:
+        client.send(
+            "GET / HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        client.read_head()
+    portico.wait_event("access", status=101)
+    assert portico.metrics()["portico_request_duration_seconds_count"] == 0
+
+
+def test_the_process_is_told(portico):
+    metrics = portico.metrics()
+    assert abs(metrics["process_open_fds"] - portico.num_files()) <= 3
+    assert abs(metrics["process_resident_memory_bytes"] - portico.rss_bytes()) < 64 * 1024 * 1024
+    assert 0 < metrics["process_cpu_seconds_total"] <= portico.cpu_seconds() + 0.1
+    assert metrics["process_max_fds"] > 100
+    assert abs(metrics["process_start_time_seconds"] - time.time()) < 600
+    lags = [k for k in metrics if k.startswith("portico_event_loop_lag_seconds")]
+    assert lags == [f'portico_event_loop_lag_seconds{{loop="{loop}"}}' for loop in ("control", "worker-0", "worker-1")]
+    assert all(0 <= metrics[lag] < 10 for lag in lags)
+
+
+def test_orders_by_result_and_problem(launch, nginx, pebbles):
+    pebble = pebbles(env={"PEBBLE_VA_NOSLEEP": "1"}).start()
+    portico = launch(nginx, DOMAINS="a.test", **pebble.variables())
+    portico.wait_event("certificate_published", source="issued")
+    metrics = portico.metrics()
+    assert metrics['portico_acme_attempts_total{name="a.test",result="issued",problem=""}'] == 1
+    failed = [v for k, v in metrics.items() if k.startswith('portico_acme_attempts_total{name="a.test",result="failed"')]
+    assert failed == [0] * 6
+    [renewal] = [v for k, v in metrics.items() if k.startswith("portico_certificate_renewal_at_seconds")]
+    [attempt] = [v for k, v in metrics.items() if k.startswith("portico_acme_next_attempt_seconds")]
+    assert time.time() < renewal == attempt
+    assert metrics['portico_certificate_source{name="a.test",source="issued"}'] == 1
+
+
+def test_failed_orders_are_counted_by_problem(launch, nginx, pebbles):
+    pebble = pebbles(env={"PEBBLE_VA_NOSLEEP": "1"}).start()
+    portico = launch(nginx, **{**pebble.variables(), "DOMAINS": "a.test", "HTTP_LISTEN": "127.0.0.1:0"})  # elsewhere
+    portico.wait_event("order_failed")
+    metrics = portico.metrics()
+    assert metrics['portico_acme_attempts_total{name="a.test",result="failed",problem="validation"}'] == 1
+    assert metrics['portico_acme_failures{name="a.test"}'] == 1
+    assert metrics["portico_placeholders"] == 1

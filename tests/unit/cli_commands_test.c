@@ -67,6 +67,8 @@ static void test_usage(void)
         {{"check", "x"}, "portico check: takes no argument, but got `x`\n"},
         {{"version", "x"}, "portico version: takes no argument, but got `x`\n"},
         {{"help", "x"}, "portico help: takes no argument, but got `x`\n"},
+        {{"drain", "now"}, "portico drain: takes no argument, but got `now`\n"},
+        {{"status", "--jsn"}, "portico status: takes --json or nothing, but got `--jsn`\n"},
         {{"healthcheck", "--redy"}, "portico healthcheck: takes --ready or nothing, but got `--redy`\n"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -339,12 +341,15 @@ static void test_healthcheck_silence(void)
 
 static void test_healthcheck_nowhere(void)
 {
-    struct output off = RUN_COMMAND(LIST("PORTICO_ADMIN_LISTEN=off"), "healthcheck");
-    struct output chosen = RUN_COMMAND(LIST("PORTICO_ADMIN_LISTEN=127.0.0.1:0"), "healthcheck");
+    struct output off = RUN_COMMAND(LIST("PORTICO_ADMIN_LISTEN=off", "PORTICO_STORAGE=/no/such"), "healthcheck");
+    struct output chosen =
+        RUN_COMMAND(LIST("PORTICO_ADMIN_LISTEN=127.0.0.1:0", "PORTICO_STORAGE=/no/such"), "healthcheck");
     struct output absent = RUN_COMMAND(LIST("PORTICO_ADMIN_LISTEN=unix:/no/such"), "healthcheck");
     struct output wrong = RUN_COMMAND(LIST("PORTICO_ADMIN_LISTEN=x"), "healthcheck");
-    CHECK_STR(off.err, "portico healthcheck: /livez at off: PORTICO_ADMIN_LISTEN is off, so nothing can be asked\n");
-    check_has(chosen.err, "has port 0");
+    static const char no_process[] = "portico healthcheck: /livez at /no/such: no process with this PORTICO_STORAGE "
+                                     "answers at its control socket (run as its user, in its container)\n";
+    CHECK_STR(off.err, no_process);
+    CHECK_STR(chosen.err, no_process);
     CHECK_STR(absent.err,
               "portico healthcheck: /livez at unix:/no/such: cannot be reached: No such file or directory\n");
     check_has(wrong.err, "PORTICO_ADMIN_LISTEN: `x` has no port");
@@ -358,8 +363,28 @@ static void test_healthcheck_nowhere(void)
     output_cleanup(&wrong);
 }
 
+/* Nobody is there: both ways are told, and the code is that of trouble. */
+static void test_status_and_drain_nowhere(void)
+{
+    const char *const *environment = LIST("PORTICO_ADMIN_LISTEN=off", "PORTICO_STORAGE=/no/such", "PORTICO_NONSENSE=1");
+    struct output status = RUN_COMMAND(environment, "status"), json = RUN_COMMAND(environment, "status", "--json"),
+                  drain = RUN_COMMAND(environment, "drain");
+    check_has(status.err, "portico status: /status/lines at /no/such: no process");
+    check_has(status.err, "portico status: /status/lines at off: PORTICO_ADMIN_LISTEN is off");
+    check_has(json.err, "portico status: /status at /no/such: no process");
+    check_has(drain.err, "portico drain: /drain at /no/such: no process");
+    CHECK_INT(status.code, CLI_EXIT_FATAL);
+    CHECK_INT(json.code, CLI_EXIT_FATAL);
+    CHECK_INT(drain.code, CLI_EXIT_FATAL);
+    CHECK_STR(status.out, "");
+    output_cleanup(&status);
+    output_cleanup(&json);
+    output_cleanup(&drain);
+}
+
 int main(void)
 {
+    RUN(test_status_and_drain_nowhere);
     RUN(test_usage);
     RUN(test_bad_configuration);
     RUN(test_check);

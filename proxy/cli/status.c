@@ -1,0 +1,101 @@
+/* portico status: how the names stand, as a table or as JSON. */
+#include "cli/cli.h"
+
+#include "cli/ask.h"
+#include "cli/print.h"
+#include "cli/status_table.h"
+
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum { STATUS_ASK_MS = 10000 };
+
+static struct slice variable(const struct cli_call *call, const char *name)
+{
+    size_t len = strlen(name);
+    for (const char *const *entry = call->environment; *entry; entry++)
+        if (strncmp(*entry, name, len) == 0 && (*entry)[len] == '=')
+            return slice_str(*entry + len + 1);
+    return SLICE_NONE;
+}
+
+/* NO_COLOR: https://no-color.org; COLUMNS: POSIX. */
+static struct status_look look_of(const struct cli_call *call)
+{
+    uint64_t columns = 0;
+    struct winsize size;
+    int fd = fileno(call->out);
+    bool terminal = fd >= 0 && isatty(fd);
+    if (!slice_decimal(variable(call, "COLUMNS"), 10000, &columns) && terminal && ioctl(fd, TIOCGWINSZ, &size) == 0)
+        columns = size.ws_col;
+    bool dumb = slice_eq(variable(call, "TERM"), SLICE_LIT("dumb"));
+    return (struct status_look){.columns = (int)columns,
+                                .color = terminal && !dumb && variable(call, "NO_COLOR").len == 0};
+}
+
+/* The control socket; where nobody answers there, the admin listener. Says what failed of both. */
+static bool ask_status(const struct ask *ask, const struct config *config, struct answer *out_answer)
+{
+    char *said = NULL;
+    size_t len = 0;
+    struct ask quiet = *ask;
+    quiet.err = open_memstream(&said, &len);
+    if (!quiet.err)
+        return ask_control(ask, config->storage, true, out_answer);
+    bool answered = ask_control(&quiet, config->storage, true, out_answer) ||
+                    (answer_cleanup(out_answer), ask_listener(&quiet, &config->listen.admin, out_answer));
+    fclose(quiet.err);
+    if (!answered)
+        fputs(said, ask->err);
+    free(said);
+    return answered;
+}
+
+static int show(const struct cli_call *call, const struct answer *answer, bool json)
+{
+    if (!json)
+        return status_table_print(call->out, answer->body, look_of(call)) ? CLI_EXIT_CLEAN : CLI_EXIT_FATAL;
+    fwrite(answer->body.ptr, 1, answer->body.len, call->out);
+    return CLI_EXIT_CLEAN;
+}
+
+static int run_status(const struct cli_call *call, const struct config *config, bool json)
+{
+    struct ask ask = {.err = call->err,
+                      .command = "status",
+                      .method = "GET",
+                      .path = json ? "/status" : "/status/lines",
+                      .deadline_ms = ask_now_ms() + STATUS_ASK_MS,
+                      .max_bytes = ASK_STATUS_BYTES};
+    struct answer answer;
+    int code = CLI_EXIT_FATAL;
+    if (ask_status(&ask, config, &answer)) {
+        if (answer.status == 200)
+            code = show(call, &answer, json);
+        else
+            ask_complain(&ask, config->storage.ptr, &answer);
+    }
+    answer_cleanup(&answer);
+    return code;
+}
+
+int cli_status(const struct cli_call *call)
+{
+    bool json = call->num_args == 1 && strcmp(call->args[0], "--json") == 0;
+    struct config *config;
+    struct config_mistakes mistakes = {0};
+    if (call->num_args && !json) {
+        fprintf(call->err, "portico status: takes --json or nothing, but got `%.64s`\n",
+                call->args[call->num_args - 1]);
+        return CLI_EXIT_USAGE;
+    }
+    if (!config_load_admin(call->environment, &config, &mistakes)) {
+        print_mistakes(call->err, &mistakes);
+        config_mistakes_cleanup(&mistakes);
+        return CLI_EXIT_CONFIG;
+    }
+    int code = run_status(call, config, json);
+    config_unref(config);
+    return code;
+}

@@ -1,0 +1,285 @@
+#include "cli/status_table.h"
+
+#include "base/clock.h"
+#include "cli/print.h"
+#include "core/status.h"
+
+#include <stdlib.h>
+
+enum { SOON_S = 14 * 24 * 3600, GAP = 2, ISSUER_COLUMNS = 28, NAME_COLUMNS = 64, TEXT_BYTES = 48 };
+
+enum state { STATE_FINE, STATE_SOON, STATE_BAD };
+
+struct row {
+    struct slice name, source, issuer, step, class, sentence;
+    int64_t not_before_s, not_after_s, next_s, num_failures;
+    enum state state;
+};
+
+struct table {
+    FILE *file;
+    struct status_look look;
+    int64_t now_s;
+    int name_width, issuer_width;
+    size_t num_rows, num_bad, num_soon;
+};
+
+/* ---- reading ---- */
+
+static int64_t number_of(struct slice text)
+{
+    uint64_t value = 0;
+    return slice_decimal(text, INT64_MAX, &value) ? (int64_t)value : 0;
+}
+
+/* Exactly num fields. */
+static bool fields_of(struct slice line, struct slice *out, size_t num)
+{
+    struct slice rest = line;
+    size_t num_tabs = 0;
+    for (size_t i = 0; i < line.len; i++)
+        num_tabs += line.ptr[i] == '\t';
+    if (num_tabs + 1 != num)
+        return false;
+    for (size_t i = 0; i < num; i++)
+        out[i] = slice_split(&rest, '\t');
+    return true;
+}
+
+static enum state state_of(const struct row *row, int64_t now_s)
+{
+    int64_t left_s = row->not_after_s - now_s;
+    bool trusted = !slice_eq(row->source, SLICE_LIT("placeholder")) && !slice_eq(row->source, SLICE_LIT("none"));
+    if (!trusted || left_s <= 0)
+        return STATE_BAD;
+    return left_s < SOON_S && left_s * 5 < row->not_after_s - row->not_before_s ? STATE_SOON : STATE_FINE;
+}
+
+static bool row_read(struct slice line, int64_t now_s, struct row *out)
+{
+    struct slice at[STATUS_LINE_FIELDS];
+    if (!fields_of(line, at, STATUS_LINE_FIELDS))
+        return false;
+    *out = (struct row){.name = at[0],
+                        .source = at[1],
+                        .issuer = at[2],
+                        .not_before_s = number_of(at[3]),
+                        .not_after_s = number_of(at[4]),
+                        .next_s = number_of(at[5]),
+                        .step = at[6],
+                        .num_failures = number_of(at[7]),
+                        .class = at[8],
+                        .sentence = at[9]};
+    out->state = state_of(out, now_s);
+    return true;
+}
+
+/* ---- words ---- */
+
+static void put(const struct table *table, const char *code, const char *text)
+{
+    if (table->look.color)
+        fprintf(table->file, "\x1b[%sm%s\x1b[0m", code, text);
+    else
+        fputs(text, table->file);
+}
+
+static const char *span_text(int64_t s, char out[TEXT_BYTES])
+{
+    if (s < 0)
+        s = 0;
+    if (s >= 2 * 86400)
+        snprintf(out, TEXT_BYTES, "%lld d", (long long)s / 86400);
+    else if (s >= 2 * 3600)
+        snprintf(out, TEXT_BYTES, "%lld h", (long long)s / 3600);
+    else if (s >= 120)
+        snprintf(out, TEXT_BYTES, "%lld min", (long long)s / 60);
+    else
+        snprintf(out, TEXT_BYTES, "%lld s", (long long)s);
+    return out;
+}
+
+static struct slice issuer_of(const struct row *row)
+{
+    if (slice_eq(row->source, SLICE_LIT("placeholder")))
+        return SLICE_LIT("(placeholder)");
+    if (slice_eq(row->source, SLICE_LIT("none")))
+        return SLICE_LIT("(none)");
+    return row->issuer.len ? row->issuer : row->source;
+}
+
+static void expiry_text(const struct row *row, int64_t now_s, char out[TEXT_BYTES])
+{
+    char date[CLOCK_TEXT_BYTES], span[TEXT_BYTES];
+    if (!row->not_after_s || slice_eq(row->source, SLICE_LIT("placeholder"))) {
+        snprintf(out, TEXT_BYTES, "-");
+        return;
+    }
+    clock_rfc3339(row->not_after_s * 1000, date);
+    if (row->not_after_s <= now_s)
+        snprintf(out, TEXT_BYTES, "%.10s (ended)", date);
+    else
+        snprintf(out, TEXT_BYTES, "%.10s (%s)", date, span_text(row->not_after_s - now_s, span));
+}
+
+static void put_next(const struct table *table, const struct row *row)
+{
+    char span[TEXT_BYTES];
+    if (row->step.len) {
+        fputs("now: ", table->file);
+        print_escaped(table->file, row->step);
+    } else if (row->next_s) {
+        fprintf(table->file, "in %s", span_text(row->next_s - table->now_s, span));
+    } else {
+        putc('-', table->file);
+    }
+    putc('\n', table->file);
+}
+
+/* ---- the table ---- */
+
+/* Cut with a mark where it is too long; padded. Widths are in bytes: names are ASCII, and issuers nearly always. */
+static void put_cell(const struct table *table, struct slice text, int width)
+{
+    bool cut = table->look.columns && (int)text.len > width;
+    print_escaped(table->file, cut ? slice_first(text, (size_t)width - 1) : text);
+    if (cut)
+        putc('~', table->file);
+    fprintf(table->file, "%*s", (int)text.len < width ? width + GAP - (int)text.len : GAP, "");
+}
+
+static const char *state_color(enum state state)
+{
+    switch (state) {
+    case STATE_FINE: return "32";
+    case STATE_SOON: return "33";
+    case STATE_BAD: break;
+    }
+    return "31";
+}
+
+static void put_sentence(const struct table *table, const struct row *row)
+{
+    enum { INDENT = 4 };
+    char *text = NULL;
+    size_t len = 0;
+    FILE *escaped = open_memstream(&text, &len);
+    if (!escaped)
+        return;
+    print_escaped(escaped, row->class);
+    fprintf(escaped, " problem, %lld in a row: ", (long long)row->num_failures);
+    print_escaped(escaped, row->sentence);
+    fclose(escaped);
+    fprintf(table->file, "%*s", INDENT, "");
+    print_wrapped(table->file, text, INDENT, table->look.columns ? table->look.columns : 100000);
+    free(text);
+}
+
+static void put_row(const struct table *table, const struct row *row)
+{
+    char expiry[TEXT_BYTES], padded[TEXT_BYTES];
+    put_cell(table, row->name, table->name_width);
+    put_cell(table, issuer_of(row), table->issuer_width);
+    expiry_text(row, table->now_s, expiry);
+    snprintf(padded, sizeof padded, "%-22.22s", expiry);
+    put(table, state_color(row->state), padded);
+    fprintf(table->file, "%*s", GAP, "");
+    put_next(table, row);
+    if (row->sentence.len)
+        put_sentence(table, row);
+}
+
+static void put_header(const struct table *table)
+{
+    char line[NAME_COLUMNS * 4];
+    snprintf(line, sizeof line, "%-*s  %-*s  %-22s  %s", table->name_width, "NAME", table->issuer_width, "ISSUER",
+             "ENDS", "NEXT ATTEMPT");
+    put(table, "1", line);
+    putc('\n', table->file);
+}
+
+static int at_most(size_t a, int b)
+{
+    return a < (size_t)b ? (int)a : b;
+}
+
+/* What the widest cells ask for; on a narrow terminal the name gives way first, then the issuer. */
+static void table_measure(struct table *table, struct slice lines)
+{
+    enum { FIXED = 22 + 12 + 3 * GAP, LEAST = 12 };
+    struct row row;
+    table->name_width = 4;
+    table->issuer_width = 6;
+    while (lines.len)
+        if (row_read(slice_split(&lines, '\n'), table->now_s, &row)) {
+            int name = at_most(row.name.len, NAME_COLUMNS), issuer = at_most(issuer_of(&row).len, ISSUER_COLUMNS);
+            table->name_width = name > table->name_width ? name : table->name_width;
+            table->issuer_width = issuer > table->issuer_width ? issuer : table->issuer_width;
+        }
+    int spare = table->look.columns - FIXED - table->name_width - table->issuer_width;
+    if (!table->look.columns || spare >= 0)
+        return;
+    int name = table->name_width + spare < LEAST && table->name_width > LEAST ? LEAST : table->name_width + spare;
+    spare += table->name_width - name;
+    table->name_width = name > 4 ? name : 4;
+    if (spare < 0)
+        table->issuer_width = table->issuer_width + spare > 6 ? table->issuer_width + spare : 6;
+}
+
+static bool put_head(struct table *table, struct slice line)
+{
+    struct slice at[STATUS_HEAD_FIELDS];
+    if (!fields_of(line, at, STATUS_HEAD_FIELDS) || !slice_eq(at[0], SLICE_LIT("#")))
+        return false;
+    table->now_s = number_of(at[2]);
+    fputs("portico ", table->file);
+    for (size_t i = 1; i < 5; i++) {
+        if (i == 2)
+            continue;
+        if (i > 1)
+            fputs(", ", table->file);
+        print_escaped(table->file, at[i]);
+    }
+    putc('\n', table->file);
+    if (at[5].len) {
+        fputs("storage: ", table->file);
+        print_escaped(table->file, at[5]);
+        putc('\n', table->file);
+    }
+    putc('\n', table->file);
+    return true;
+}
+
+static void put_sum(const struct table *table)
+{
+    fprintf(table->file, "\n%zu name%s", table->num_rows, table->num_rows == 1 ? "" : "s");
+    if (table->num_bad)
+        fprintf(table->file, ", %zu without a valid certificate", table->num_bad);
+    if (table->num_soon)
+        fprintf(table->file, ", %zu with one that ends soon", table->num_soon);
+    putc('\n', table->file);
+}
+
+bool status_table_print(FILE *file, struct slice lines, struct status_look look)
+{
+    struct table table = {.file = file, .look = look};
+    struct slice rest = lines;
+    struct row row;
+    if (!put_head(&table, slice_split(&rest, '\n')))
+        return false;
+    table_measure(&table, rest);
+    if (rest.len)
+        put_header(&table);
+    while (rest.len) {
+        if (!row_read(slice_split(&rest, '\n'), table.now_s, &row)) {
+            table.num_bad++;
+            continue;
+        }
+        put_row(&table, &row);
+        table.num_rows++;
+        table.num_bad += row.state == STATE_BAD;
+        table.num_soon += row.state == STATE_SOON;
+    }
+    put_sum(&table);
+    return table.num_bad + table.num_soon == 0;
+}

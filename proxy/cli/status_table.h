@@ -1,0 +1,18 @@
+/* status_table: what the running process tells of its names, as a table for a terminal. Pure; any thread. */
+#ifndef CLI_STATUS_TABLE_H
+#define CLI_STATUS_TABLE_H
+
+#include "base/slice.h"
+
+#include <stdio.h>
+
+struct status_look {
+    int columns; /* of the terminal; 0: none, so nothing is cut or broken */
+    bool color;
+};
+
+/* lines: the body of /status/lines (core/status.h). Prints the table; returns whether every name has a valid certificate
+ * that does not end soon: within a fifth of its lifetime, and within 14 days. Malformed lines count as trouble. */
+bool status_table_print(FILE *file, struct slice lines, struct status_look look);
+
+#endif

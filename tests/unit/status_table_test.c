@@ -1,0 +1,135 @@
+/* The table of `portico status`: what it says, what it returns, on terminals of any width. */
+#include "cli/status_table.h"
+
+#include "check.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#define NOW "1800000000" /* 2027-01-15T08:00:00Z */
+#define HEAD "#\t1.2.3\t" NOW "\tserving\twriter\t\n"
+#define DAY 86400
+
+struct shown {
+    char *text;
+    bool fine;
+};
+
+static struct shown show(const char *lines, int columns, bool color)
+{
+    struct shown shown = {0};
+    size_t len = 0;
+    FILE *file = open_memstream(&shown.text, &len);
+    shown.fine = status_table_print(file, slice_str(lines), (struct status_look){columns, color});
+    fclose(file);
+    return shown;
+}
+
+static void check_shown(const char *lines, int columns, bool fine, const char *want)
+{
+    struct shown shown = show(lines, columns, false);
+    CHECK_STR(shown.text, want);
+    CHECK_INT(shown.fine, fine);
+    free(shown.text);
+}
+
+/* 90 days, 59 of them left. */
+#define FINE "a.test\tissued\tTest CA\t1797321600\t1805097600\t1802592000\t\t0\t\t\n"
+
+static void test_a_name_that_is_well(void)
+{
+    check_shown(HEAD FINE, 0, true,
+                "portico 1.2.3, serving, writer\n"
+                "\n"
+                "NAME    ISSUER   ENDS                    NEXT ATTEMPT\n"
+                "a.test  Test CA  2027-03-15 (59 d)       in 30 d\n"
+                "\n"
+                "1 name\n");
+}
+
+static void test_trouble_with_its_cure(void)
+{
+    check_shown("#\t1.2.3\t" NOW "\tdraining\tstandby\tthe disk is full\n"
+                "b.test\tplaceholder\tx\t1\t1900000000\t1800000090\t\t3\tvalidation\tno address: add an A record\n"
+                "c.test\tissued\tTest CA\t1790000000\t1799999999\t0\tpoll-authz\t0\t\t\n",
+                0, false,
+                "portico 1.2.3, draining, standby\n"
+                "storage: the disk is full\n"
+                "\n"
+                "NAME    ISSUER         ENDS                    NEXT ATTEMPT\n"
+                "b.test  (placeholder)  -                       in 90 s\n"
+                "    validation problem, 3 in a row: no address: add an A record\n"
+                "c.test  Test CA        2027-01-15 (ended)      now: poll-authz\n"
+                "\n"
+                "2 names, 2 without a valid certificate\n");
+}
+
+/* A fifth of the lifetime, and 14 days: short-lived certificates are no trouble by themselves, nor long ones early. */
+static void test_what_ends_soon(void)
+{
+    static const struct {
+        long long lifetime_s, left_s;
+        bool fine;
+    } rows[] = {
+        {90 * DAY, 14 * DAY, true},  {90 * DAY, 14 * DAY - 1, false}, {6 * DAY, 2 * DAY, true}, {6 * DAY, DAY, false},
+        {365 * DAY, 15 * DAY, true}, {365 * DAY, 13 * DAY, false},    {90 * DAY, 0, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char lines[256];
+        long long end = 1800000000LL + rows[i].left_s;
+        snprintf(lines, sizeof lines, HEAD "a.test\town\tx\t%lld\t%lld\t0\t\t0\t\t\n", end - rows[i].lifetime_s, end);
+        struct shown shown = show(lines, 0, false);
+        CHECK_INT(shown.fine, rows[i].fine);
+        free(shown.text);
+    }
+}
+
+static void test_narrow_terminals(void)
+{
+    static const char lines[] =
+        HEAD "a-very-long-name.of-a-customer.example.com\tissued\tA certificate authority of some length\t1797321600\t"
+             "1805097600\t0\t\t1\tlater\tthe CA asks for a pause: wait until it has passed, nothing else helps\n";
+    for (int columns = 60; columns <= 140; columns += 20) {
+        struct shown shown = show(lines, columns, false);
+        struct slice rest = slice_str(shown.text);
+        while (rest.len)
+            CHECK((int)slice_split(&rest, '\n').len <= columns);
+        CHECK(shown.fine);
+        free(shown.text);
+    }
+}
+
+static void test_color_is_asked_for(void)
+{
+    struct shown plain = show(HEAD FINE, 80, false), colored = show(HEAD FINE, 80, true);
+    CHECK(strchr(plain.text, '\x1b') == NULL);
+    CHECK(strstr(colored.text, "\x1b[32m2027-03-15") != NULL);
+    free(plain.text);
+    free(colored.text);
+}
+
+/* Whatever it is that answers there: nothing of it reaches the terminal's own language. */
+static void test_hostile_bytes(void)
+{
+    static const char *const rows[] = {"", "x", "#\t1\n", HEAD "a\tb\n", HEAD "a\tb\tc\td\te\tf\tg\th\ti\tj\tk\n"};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct shown shown = show(rows[i], 80, true);
+        CHECK(!shown.fine);
+        free(shown.text);
+    }
+    struct shown shown =
+        show(HEAD "a\x1b]0;x\x07\tissued\t\x1b[2J\t1\t1900000000\t0\t\x1b\t1\t\x1b\t\x1b[31m\n", 0, false);
+    CHECK(strchr(shown.text, '\x1b') == NULL);
+    free(shown.text);
+}
+
+int main(void)
+{
+    RUN(test_a_name_that_is_well);
+    RUN(test_trouble_with_its_cure);
+    RUN(test_what_ends_soon);
+    RUN(test_narrow_terminals);
+    RUN(test_color_is_asked_for);
+    RUN(test_hostile_bytes);
+    return checks_done();
+}
