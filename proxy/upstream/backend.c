@@ -50,7 +50,7 @@ static bool answer_has(const struct resolve_answer *answer, const struct ip *ip)
     for (size_t i = 0; i < answer->num; i++)
         if (address_ip(&answer->addresses[i], &other) && memcmp(&other, ip, sizeof other) == 0)
             return true;
-    return answer->num == 0; /* nothing is known */
+    return false;
 }
 
 static void place_ignore(struct resolve_wait *wait, const struct resolve_answer *answer)
@@ -58,18 +58,25 @@ static void place_ignore(struct resolve_wait *wait, const struct resolve_answer 
     (void)wait, (void)answer;
 }
 
+bool backend_addresses(struct backend *backend, struct resolve_answer *out_answer)
+{
+    struct resolve_wait wait;
+    if (backend->host.len == 0 || !backend->pool->resolver)
+        return false;
+    resolve_wait_init(&wait, place_ignore);
+    bool known = resolver_ask(backend->pool->resolver, backend->host, &wait, out_answer);
+    resolve_wait_cancel(&wait);
+    return known && out_answer->num > 0;
+}
+
 bool backend_still_at(struct backend *backend, struct pool_place *place)
 {
     uint64_t now_ms = net_loop_now_ms(backend->pool->loop);
-    struct resolve_wait wait;
     struct resolve_answer answer;
     if (!place->named || now_ms < place->checked_ms + PLACE_CHECK_MS)
         return true;
     place->checked_ms = now_ms;
-    resolve_wait_init(&wait, place_ignore);
-    bool known = resolver_ask(backend->pool->resolver, backend->host, &wait, &answer);
-    resolve_wait_cancel(&wait);
-    return !known || answer_has(&answer, &place->ip);
+    return !backend_addresses(backend, &answer) || answer_has(&answer, &place->ip);
 }
 
 /* ---- ejected, and back ---- */

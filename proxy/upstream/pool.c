@@ -358,6 +358,8 @@ static struct upstream *wait_find(struct pool_wait *wait)
     struct upstream *upstream = wait_take(wait, backend);
     if (!upstream)
         wait_dial(wait, backend, wait->group->upstreams[index]);
+    else if (backend->protocol == CONFIG_PROTOCOL_HTTP2)
+        pool_h2_spread(backend, wait->config, wait->group->upstreams[index]->port);
     return upstream;
 }
 

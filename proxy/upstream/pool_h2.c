@@ -15,6 +15,14 @@ struct pool_h2_conn {
     struct buf announced; /* what it said before all else: it serves those alone who would say the same */
 };
 
+/* A connection that is made to one more address of a backend's name: nobody waits for it. */
+struct pool_h2_spread {
+    struct dial dial;
+    struct backend *backend;
+    const struct config *config; /* held */
+    struct grave grave;
+};
+
 static struct pool_h2_conn *session_of(struct h2_conn *conn)
 {
     return container_of(conn, struct pool_h2_conn, conn);
@@ -25,7 +33,10 @@ static void session_opened(struct h2_conn *conn)
     struct pool_h2_conn *session = session_of(conn);
     struct pool_dial *dial = session->dial;
     session->dial = NULL;
-    pool_dial_opened(dial, session);
+    if (dial)
+        pool_dial_opened(dial, session);
+    else
+        pool_room(session->backend->pool);
 }
 
 static void session_released(struct h2_conn *conn)
@@ -107,16 +118,18 @@ void pool_h2_adopt_stream(struct backend *backend, struct pool_dial *dial, struc
     session_open(MEM_NEW(struct pool_h2_conn), backend, dial, stream, config, preamble);
 }
 
-/* The first that has room, so that those behind it become idle and go. */
+/* The one with the fewest requests; of equals the first, so that those behind it become idle and go. */
 static struct pool_h2_conn *pool_h2_find(const struct backend *backend, struct slice preamble)
 {
+    struct pool_h2_conn *best = NULL;
     LIST_EACH(&backend->sessions, node)
     {
         struct pool_h2_conn *session = container_of(node, struct pool_h2_conn, node);
-        if (h2_conn_has_room(&session->conn) && slice_eq(buf_slice(&session->announced), preamble))
-            return session;
+        bool fits = h2_conn_has_room(&session->conn) && slice_eq(buf_slice(&session->announced), preamble);
+        if (fits && (!best || session->conn.num_requests < best->conn.num_requests))
+            best = session;
     }
-    return NULL;
+    return best;
 }
 
 bool pool_h2_has_room(const struct backend *backend)
@@ -146,14 +159,105 @@ struct upstream *pool_h2_take(struct backend *backend, struct slice preamble)
     return NULL;
 }
 
+/* ---- several addresses ---- */
+
+enum { SPREAD_CHECK_MS = 1000 };
+
+static void spread_bury(struct grave *grave)
+{
+    struct pool_h2_spread *spread = container_of(grave, struct pool_h2_spread, grave);
+    config_unref(spread->config);
+    mem_free(spread);
+}
+
+static void spread_end(struct pool_h2_spread *spread)
+{
+    struct backend *backend = spread->backend;
+    backend->spread = NULL;
+    dial_cancel(&spread->dial);
+    graveyard_bury(&backend->pool->loop->graveyard, &spread->grave, spread_bury);
+}
+
+static void spread_done(struct dial *dial, int fd, const struct address *address, struct err err)
+{
+    struct pool_h2_spread *spread = container_of(dial, struct pool_h2_spread, dial);
+    struct backend *backend = spread->backend;
+    if (err_is(err) || !pool_h2_adopt(backend, NULL, fd, address, spread->config, SLICE_NONE)) {
+        backend->num_open--;
+        pool_room(backend->pool);
+    } else {
+        counters_add(backend->pool->counters, COUNTER_UPSTREAM_CONNECTS, 1);
+    }
+    spread_end(spread);
+}
+
+static bool backend_has_session_at(const struct backend *backend, const struct ip *ip)
+{
+    LIST_EACH(&backend->sessions, node)
+    {
+        if (memcmp(&container_of(node, struct pool_h2_conn, node)->place.ip, ip, sizeof *ip) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* An address of the name, of the family that is in use, to which there is no connection. */
+static bool spread_address(struct backend *backend, struct address *out_address)
+{
+    const struct list *first = list_first(&backend->sessions);
+    struct resolve_answer answer;
+    struct ip ip;
+    if (!first || !backend_addresses(backend, &answer))
+        return false;
+    bool v4 = ip_is_v4(&container_of(first, struct pool_h2_conn, node)->place.ip);
+    for (size_t i = 0; i < answer.num; i++)
+        if (address_ip(&answer.addresses[i], &ip) && ip_is_v4(&ip) == v4 && !backend_has_session_at(backend, &ip)) {
+            *out_address = answer.addresses[i];
+            return true;
+        }
+    return false;
+}
+
+void pool_h2_spread(struct backend *backend, const struct config *config, uint16_t port)
+{
+    struct pool *pool = backend->pool;
+    uint64_t now_ms = net_loop_now_ms(pool->loop);
+    bool full = config->upstream.max_conns && backend->num_open >= config->upstream.max_conns;
+    struct address address;
+    if (backend->num_busy < 2 || now_ms < backend->spread_checked_ms + SPREAD_CHECK_MS)
+        return;
+    backend->spread_checked_ms = now_ms;
+    if (full || backend->spread || backend->shared_dial || !spread_address(backend, &address))
+        return;
+    address_set_port(&address, port);
+    backend->spread = MEM_NEW(struct pool_h2_spread);
+    backend->spread->backend = backend;
+    backend->spread->config = config_ref(config);
+    backend->num_open++;
+    dial_init(&backend->spread->dial, pool->loop, spread_done);
+    dial_start_address(&backend->spread->dial, &address, (uint64_t)config->upstream.connect_timeout_ms);
+}
+
+/* ---- the end ---- */
+
+static void pool_h2_cancel_spread(struct backend *backend)
+{
+    if (!backend->spread)
+        return;
+    backend->num_open--;
+    spread_end(backend->spread);
+}
+
 void pool_h2_close(struct backend *backend)
 {
+    pool_h2_cancel_spread(backend);
     LIST_EACH(&backend->sessions, node)
     h2_conn_close(&container_of(node, struct pool_h2_conn, node)->conn);
 }
 
 void pool_h2_leave(struct backend *backend)
 {
+    pool_h2_cancel_spread(backend);
     LIST_EACH(&backend->sessions, node)
     h2_conn_leave(&container_of(node, struct pool_h2_conn, node)->conn);
 }

@@ -11,6 +11,7 @@
 struct health;
 struct probe;
 struct pool_h2_conn;
+struct pool_h2_spread;
 
 /* Where a connection goes. Names move: what is used again is looked at, once a second at most. */
 struct pool_place {
@@ -35,14 +36,16 @@ struct backend {
     struct list idle;              /* pool_h1: the most recently used first */
     struct list sessions;          /* pool_h2: struct pool_h2_conn */
     struct pool_dial *shared_dial; /* pool_h2: one at a time, for all who wait */
-    size_t num_idle;               /* connections of HTTP/1.1 */
-    size_t num_busy;               /* requests */
-    size_t num_open;               /* connections that are idle, lent or dialled: what MAX_CONNS counts */
-    size_t num_conns;              /* until their last event */
-    size_t num_queued;             /* waits whose group begins with it */
-    bool refused;                  /* the last attempt failed */
-    bool not_http2;                /* and was told so in the log */
-    bool retired;                  /* the configuration in service does not name it: exchanges of an older one may still */
+    struct pool_h2_spread *spread; /* pool_h2: under way to one more address */
+    uint64_t spread_checked_ms;
+    size_t num_idle;   /* connections of HTTP/1.1 */
+    size_t num_busy;   /* requests */
+    size_t num_open;   /* connections that are idle, lent or dialled: what MAX_CONNS counts */
+    size_t num_conns;  /* until their last event */
+    size_t num_queued; /* waits whose group begins with it */
+    bool refused;      /* the last attempt failed */
+    bool not_http2;    /* and was told so in the log */
+    bool retired;      /* the configuration in service does not name it: exchanges of an older one may still */
     struct pool_reach reach;
     enum backend_state state;
     struct probe *probe;   /* its health check; NULL: none */
@@ -81,6 +84,8 @@ struct pool {
 struct backend *backend_of(struct pool *pool, const struct config_upstream *upstream);
 void backend_free(struct backend *backend);
 struct pool_place backend_place(const struct backend *backend, const struct address *address);
+/* What its name is known to have, without a port; false: nothing, or it has no name. */
+bool backend_addresses(struct backend *backend, struct resolve_answer *out_answer);
 /* False once the backend's name has other addresses and no longer this one. */
 bool backend_still_at(struct backend *backend, struct pool_place *place);
 /* The best of the group that has room, or NULL; *out_index is its place there. Changes nothing. */
@@ -134,6 +139,9 @@ bool pool_h2_adopt(struct backend *backend, struct pool_dial *dial, int fd, cons
                    const struct config *config, struct slice preamble);
 void pool_h2_adopt_stream(struct backend *backend, struct pool_dial *dial, struct stream *stream,
                           const struct config *config, struct slice preamble);
+/* Requests share connections, and connections have one address: where the backend's name has several and there is more
+ * than one request, a connection is made to each, one a second. */
+void pool_h2_spread(struct backend *backend, const struct config *config, uint16_t port);
 void pool_h2_close(struct backend *backend);
 /* They end with the requests that they carry. */
 void pool_h2_leave(struct backend *backend);

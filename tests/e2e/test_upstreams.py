@@ -314,3 +314,33 @@ def test_load_is_spread_over_the_addresses_of_a_name(launch, hosts):
     second.close()
     assert [portico.get("a.test").status for _ in range(4)] == [200] * 4, "the address that is left serves"
     first.close()
+
+
+def test_requests_that_share_connections_are_spread_too(launch, hosts):
+    """One connection would take all of them to one address, as long as it lives."""
+    path, wrapper = hosts
+    together = threading.Barrier(4)
+
+    def answer(stream):
+        together.wait(10)
+        stream.reply(200, "x")
+
+    first = H2Backend(answer)
+    second = H2Backend(answer, host="127.0.0.2", port=first.port)
+    path.write_text("127.0.0.1 app\n")
+    portico = launch(f"h2c://app:{first.port}", wrapper=wrapper, WORKERS=1, UPSTREAM_DNS_TTL="1s")
+
+    def four():
+        assert [r.status for r in in_parallel(4, lambda i: portico.get("a.test"))] == [200] * 4
+        return second.seen
+
+    four()
+    assert not second.seen
+    path.write_text("127.0.0.1 app\n127.0.0.2 app\n")  # as when a service is scaled up
+    portico.wait_until(four, "a request at the second address", 10)
+    count = len(first.seen), len(second.seen)
+    four()
+    assert (len(first.seen) - count[0], len(second.seen) - count[1]) == (2, 2)
+    assert (len(first.connections), len(second.connections)) == (1, 1)
+    first.close()
+    second.close()

@@ -140,7 +140,7 @@ class Connection:
 
 
 class H2Backend:
-    def __init__(self, answer=echo, path=None, port=0, settings=None):
+    def __init__(self, answer=echo, path=None, port=0, settings=None, host="127.0.0.1"):
         self.answer = answer
         self.settings = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 100, **(settings or {})}
         self.seen, self.connections, self.errors = [], [], []
@@ -151,8 +151,9 @@ class H2Backend:
             self._listener.listen(64)
             self.url = f"unix+h2c:{path}"
         else:
-            self._listener = socket.create_server(("127.0.0.1", port), backlog=512)
-            self.url = "h2c://127.0.0.1:%d" % self._listener.getsockname()[1]
+            self._listener = socket.create_server((host, port), backlog=512)
+            self.port = self._listener.getsockname()[1]
+            self.url = f"h2c://{host}:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
