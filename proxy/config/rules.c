@@ -216,24 +216,8 @@ static void rule_basic_auth(struct build *build)
     }
 }
 
-/* A connection of HTTP/2 carries requests of many clients; its header could name one. */
-static void rule_proxy_protocol_out(struct build *build)
-{
-    struct map_entry *entry;
-    if (build->config->identity.proxy_protocol_out == CONFIG_PROXY_OUT_OFF)
-        return;
-    for (size_t at = 0; (entry = map_next(&build->upstreams, &at));) {
-        const struct config_upstream *upstream = entry->value;
-        if (upstream->protocol == CONFIG_PROTOCOL_HTTP2)
-            mistakes_add(
-                build->mistakes, name_of(ROW_PROXY_PROTOCOL_OUT), build->config->values[ROW_PROXY_PROTOCOL_OUT].text,
-                "off", "names one client for each connection, but those of %s are shared by many", upstream->text.ptr);
-    }
-}
-
 static void rule_proxy_protocol(struct build *build)
 {
-    rule_proxy_protocol_out(build);
     if (build->config->identity.proxy_protocol_in && !build_given(build, ROW_TRUSTED_PROXIES))
         mistakes_add(build->mistakes, name_of(ROW_PROXY_PROTOCOL_IN), build->config->values[ROW_PROXY_PROTOCOL_IN].text,
                      NULL, "needs PORTICO_TRUSTED_PROXIES: the header is believed from these alone");

@@ -24,6 +24,7 @@ struct backend *backend_of(struct pool *pool, const struct config_upstream *upst
         slice_make(mem_dup(upstream->host.ptr ? upstream->host.ptr : "", upstream->host.len), upstream->host.len);
     list_init(&backend->idle);
     list_init(&backend->sessions);
+    list_init(&backend->shared_dials);
     map_put(&pool->backends, upstream->text, backend);
     return backend;
 }
@@ -181,12 +182,13 @@ void backend_refused(struct backend *backend, bool several)
 
 /* ---- choosing ---- */
 
-bool backend_has_room(const struct backend *backend, const struct config *config)
+bool backend_has_room(const struct backend *backend, const struct pool_wait *wait)
 {
-    uint32_t max_conns = config->upstream.max_conns;
+    uint32_t max_conns = wait->config->upstream.max_conns;
     if (max_conns == 0 || backend->num_open < max_conns || backend->num_idle)
         return true;
-    return backend->protocol == CONFIG_PROTOCOL_HTTP2 && (backend->shared_dial || pool_h2_has_room(backend));
+    return backend->protocol == CONFIG_PROTOCOL_HTTP2 &&
+           (pool_dial_shared(backend, wait->preamble) || pool_h2_has_room(backend, wait->preamble));
 }
 
 /* Lower is better. */
@@ -195,7 +197,7 @@ enum choice { CHOICE_TRIAL, CHOICE_HEALTHY, CHOICE_AVOIDED, CHOICE_EJECTED, CHOI
 static enum choice backend_choice(const struct backend *backend, const struct pool_wait *wait)
 {
     bool due = net_loop_now_ms(wait->pool->loop) >= backend->ejected_until_ms;
-    if (!backend_has_room(backend, wait->config))
+    if (!backend_has_room(backend, wait))
         return CHOICE_NONE;
     if (backend->down)
         return CHOICE_EJECTED;

@@ -82,7 +82,7 @@ void h2_conn_write(struct h2_conn *conn)
     struct slice all[1 + 2 * H2C_DATA_FRAMES] = {buf_slice(&conn->out)};
     if (conn->out.len == 0 && conn->num_parts == 0)
         return;
-    memcpy(all + 1, conn->parts, conn->num_parts * sizeof all[0]);
+    memcpy(&all[1], conn->parts, conn->num_parts * sizeof all[0]);
     if (!stream_writev(conn->stream, all, 1 + conn->num_parts))
         conn->full = true;
     conn->num_parts = 0;
@@ -103,7 +103,7 @@ void h2_conn_put_data(struct h2_conn *conn, const uint8_t *frame_head, struct sl
         buf_append_slice(&conn->out, payload);
         return;
     }
-    if (conn->num_parts == 2 * H2C_DATA_FRAMES)
+    if (conn->num_parts == sizeof conn->parts / sizeof conn->parts[0])
         h2_conn_write(conn);
     char *head = conn->data_heads[conn->num_parts / 2];
     memcpy(head, frame_head, H2C_FRAME_HEAD_BYTES);

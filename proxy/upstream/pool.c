@@ -14,6 +14,8 @@ struct pool_dial {
     struct grave grave;
     struct backend *backend;
     struct list waits;
+    struct list node;          /* in backend->shared_dials, of HTTP/2 */
+    struct buf announced;      /* the preamble of all its waits */
     bool connected;            /* HTTP/2: the server's SETTINGS are awaited; goes on without any wait */
     struct deferred simulated; /* tests alone */
 };
@@ -120,14 +122,15 @@ static void wait_queue(struct pool_wait *wait)
 
 static void pool_dial_free(struct grave *grave)
 {
-    mem_free(container_of(grave, struct pool_dial, grave));
+    struct pool_dial *dial = container_of(grave, struct pool_dial, grave);
+    buf_cleanup(&dial->announced);
+    mem_free(dial);
 }
 
 static void pool_dial_end(struct pool_dial *dial)
 {
     struct backend *backend = dial->backend;
-    if (backend->shared_dial == dial)
-        backend->shared_dial = NULL;
+    list_remove(&dial->node);
     if (!dial->connected) /* else the connection counts */
         backend->num_open--;
     dial_cancel(&dial->dial);
@@ -251,7 +254,7 @@ static void pool_dial_connected(struct pool_dial *dial, int fd, const struct add
         upstream = pool_raw_adopt(backend, fd, address->at.any.sa_family == AF_UNIX, wait->config);
         break;
     case CONFIG_PROTOCOL_HTTP2:
-        dial->connected = pool_h2_adopt(backend, dial, fd, address, wait->config, wait->preamble);
+        dial->connected = pool_h2_adopt(backend, dial, fd, address, wait->config, buf_slice(&dial->announced));
         break;
     }
     if (upstream)
@@ -285,22 +288,36 @@ static void pool_simulated(struct deferred *deferred)
     case CONFIG_PROTOCOL_TCP: pool_dial_lent(dial, pool_raw_adopt_stream(backend, stream)); break;
     case CONFIG_PROTOCOL_HTTP2:
         dial->connected = true;
-        pool_h2_adopt_stream(backend, dial, stream, wait->config, wait->preamble);
+        pool_h2_adopt_stream(backend, dial, stream, wait->config, buf_slice(&dial->announced));
         break;
     }
 }
 
-static struct pool_dial *pool_dial_new(struct backend *backend, bool shared)
+static struct pool_dial *pool_dial_new(struct backend *backend, struct slice preamble)
 {
     struct pool_dial *dial = MEM_NEW(struct pool_dial);
     dial->backend = backend;
     list_init(&dial->waits);
+    list_init(&dial->node);
+    buf_append_slice(&dial->announced, preamble);
     dial_init(&dial->dial, backend->pool->loop, pool_dial_done);
     deferred_init(&dial->simulated, pool_simulated);
     backend->num_open++;
-    if (shared)
-        backend->shared_dial = dial;
+    if (backend->protocol == CONFIG_PROTOCOL_HTTP2)
+        list_append(&backend->shared_dials, &dial->node);
     return dial;
+}
+
+/* One of HTTP/2 that is under way and will have announced itself in just these bytes: it can be joined. */
+struct pool_dial *pool_dial_shared(const struct backend *backend, struct slice preamble)
+{
+    LIST_EACH(&backend->shared_dials, node)
+    {
+        struct pool_dial *dial = container_of(node, struct pool_dial, node);
+        if (slice_eq(buf_slice(&dial->announced), preamble))
+            return dial;
+    }
+    return NULL;
 }
 
 static void pool_dial_start(struct pool_dial *dial, const struct config_upstream *upstream, uint64_t timeout_ms)
@@ -322,12 +339,13 @@ static void pool_dial_start(struct pool_dial *dial, const struct config_upstream
 static void wait_dial(struct pool_wait *wait, struct backend *backend, const struct config_upstream *upstream)
 {
     uint32_t max_conns = wait->config->upstream.max_conns;
-    bool shared = backend->protocol == CONFIG_PROTOCOL_HTTP2 && wait->preamble.len == 0;
-    struct pool_dial *dial = shared ? backend->shared_dial : NULL;
-    if (!dial && max_conns && backend->num_open >= max_conns)
-        pool_h1_drop_idle(backend); /* that is the room it has */
+    struct pool_dial *dial = pool_dial_shared(backend, wait->preamble);
+    if (!dial && max_conns && backend->num_open >= max_conns) { /* that is the room it has */
+        pool_h1_drop_idle(backend);
+        pool_h2_drop_idle(backend);
+    }
     if (!dial) {
-        dial = pool_dial_new(backend, shared);
+        dial = pool_dial_new(backend, wait->preamble);
         pool_dial_start(dial, upstream, (uint64_t)wait->config->upstream.connect_timeout_ms);
     }
     wait->dialing = dial;
@@ -358,7 +376,7 @@ static struct upstream *wait_find(struct pool_wait *wait)
     struct upstream *upstream = wait_take(wait, backend);
     if (!upstream)
         wait_dial(wait, backend, wait->group->upstreams[index]);
-    else if (backend->protocol == CONFIG_PROTOCOL_HTTP2)
+    else if (backend->protocol == CONFIG_PROTOCOL_HTTP2 && wait->preamble.len == 0)
         pool_h2_spread(backend, wait->config, wait->group->upstreams[index]->port);
     return upstream;
 }

@@ -132,9 +132,27 @@ static struct pool_h2_conn *pool_h2_find(const struct backend *backend, struct s
     return best;
 }
 
-bool pool_h2_has_room(const struct backend *backend)
+static struct pool_h2_conn *pool_h2_find_idle(const struct backend *backend)
 {
-    return pool_h2_find(backend, SLICE_NONE) != NULL;
+    LIST_EACH(&backend->sessions, node)
+    {
+        struct pool_h2_conn *session = container_of(node, struct pool_h2_conn, node);
+        if (session->conn.state == H2C_OPEN && session->conn.num_requests == 0)
+            return session;
+    }
+    return NULL;
+}
+
+bool pool_h2_has_room(const struct backend *backend, struct slice preamble)
+{
+    return pool_h2_find(backend, preamble) || pool_h2_find_idle(backend);
+}
+
+void pool_h2_drop_idle(struct backend *backend)
+{
+    struct pool_h2_conn *session = pool_h2_find_idle(backend);
+    if (session)
+        h2_conn_leave(&session->conn);
 }
 
 struct upstream *pool_h2_take_from(struct pool_h2_conn *session)
@@ -227,7 +245,7 @@ void pool_h2_spread(struct backend *backend, const struct config *config, uint16
     if (backend->num_busy < 2 || now_ms < backend->spread_checked_ms + SPREAD_CHECK_MS)
         return;
     backend->spread_checked_ms = now_ms;
-    if (full || backend->spread || backend->shared_dial || !spread_address(backend, &address))
+    if (full || backend->spread || !list_empty(&backend->shared_dials) || !spread_address(backend, &address))
         return;
     address_set_port(&address, port);
     backend->spread = MEM_NEW(struct pool_h2_spread);

@@ -35,7 +35,7 @@ struct backend {
     enum config_protocol protocol;
     struct list idle;              /* pool_h1: the most recently used first */
     struct list sessions;          /* pool_h2: struct pool_h2_conn */
-    struct pool_dial *shared_dial; /* pool_h2: one at a time, for all who wait */
+    struct list shared_dials;      /* pool_h2: one at a time for all who would announce the same */
     struct pool_h2_spread *spread; /* pool_h2: under way to one more address */
     uint64_t spread_checked_ms;
     size_t num_idle;   /* connections of HTTP/1.1 */
@@ -92,7 +92,7 @@ bool backend_still_at(struct backend *backend, struct pool_place *place);
 struct backend *backend_choose(const struct pool_wait *wait, size_t *out_index);
 /* It was chosen: equals are next; a trial has begun. */
 void backend_chosen(struct backend *backend);
-bool backend_has_room(const struct backend *backend, const struct config *config);
+bool backend_has_room(const struct backend *backend, const struct pool_wait *wait);
 /* Nobody of several is healthy, or the only one is down. */
 bool backend_none_healthy(struct pool *pool, const struct config_group *group);
 /* Seconds until the first of the group may be tried again; at least 1. */
@@ -109,6 +109,7 @@ void backend_set_down(struct backend *backend, bool down);
 /* A dial of HTTP/2 ends when the server's SETTINGS have come, or do not. */
 void pool_dial_opened(struct pool_dial *dial, struct pool_h2_conn *session);
 void pool_dial_failed(struct pool_dial *dial, struct err err);
+struct pool_dial *pool_dial_shared(const struct backend *backend, struct slice preamble);
 /* There may be room: whoever is first in a queue gets it, in this turn of the loop but not now. */
 void pool_room(struct pool *pool);
 /* A connection has gone: the last one of a closing pool ends it. */
@@ -132,7 +133,10 @@ void pool_h1_close_idle(struct backend *backend);
 /* A stream on an open connection that has room and has announced itself in just these bytes, or NULL. */
 struct upstream *pool_h2_take(struct backend *backend, struct slice preamble);
 struct upstream *pool_h2_take_from(struct pool_h2_conn *session);
-bool pool_h2_has_room(const struct backend *backend);
+/* Such a connection has room, or one without requests can make way. */
+bool pool_h2_has_room(const struct backend *backend, struct slice preamble);
+/* One without requests makes room. */
+void pool_h2_drop_idle(struct backend *backend);
 /* A new connection over a connected socket, which it takes over; `dial` is told how it went. False: none to be had.
  * `preamble`: as in pool_wait. */
 bool pool_h2_adopt(struct backend *backend, struct pool_dial *dial, int fd, const struct address *address,

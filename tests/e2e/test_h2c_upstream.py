@@ -225,6 +225,20 @@ def test_nginx(launch, h2c_nginx):
     assert portico.metrics()["portico_upstream_connects_total"] == 1
 
 
+def test_a_connection_that_is_announced_serves_its_client_alone(launch, tmp_path, need):
+    """PROXY_PROTOCOL_OUT: the requests of one client's connection share one, those of another have their own."""
+    need("nginx")
+    server = Nginx(tmp_path / "nginx", h2c=True, proxy_protocol=True)
+    portico = launch(server, WORKERS=1, PROXY_PROTOCOL_OUT="v2")
+    with portico.tls("a.test") as one, portico.tls("a.test") as two:
+        for _ in range(3):
+            for client in (one, two):
+                host, port = client.sock.getsockname()
+                assert client.get("a.test", "/client").body.decode().split() == [host, str(port)]
+    assert portico.metrics()["portico_upstream_connects_total"] == 2
+    server.close()
+
+
 # --- faults ---
 
 

@@ -348,6 +348,27 @@ static void a_wait_for_a_connection_may_be_given_up(void)
     }
 }
 
+/* PROXY_PROTOCOL_OUT: who would announce the same shares a connection, and a dial; others have their own. */
+static void announced_connections_are_shared_by_those_who_would_say_the_same(void)
+{
+    struct world world;
+    struct call calls[4];
+    world_start(&world, config);
+    world.instead = ""; /* the preamble is no HTTP/2: this server only takes bytes */
+    for (int i = 0; i < 4; i++) {
+        call_init(&calls[i], &world, "GET", "/hello");
+        calls[i].wait.preamble = slice_str(i % 2 ? "PROXY one\r\n" : "PROXY two\r\n");
+        call_start(&calls[i]);
+    }
+    world_settle(&world);
+    CHECK_INT(world.num_connects, 2);
+    CHECK(slice_starts(buf_slice(&world.servers[0].stream.output), SLICE_LIT("PROXY two\r\nPRI * HTTP/2.0\r\n")));
+    CHECK(slice_starts(buf_slice(&world.servers[1].stream.output), SLICE_LIT("PROXY one\r\nPRI * HTTP/2.0\r\n")));
+    for (int i = 0; i < 4; i++)
+        call_leave(&calls[i]);
+    world_end(&world);
+}
+
 static void raw_tunnel(struct server *server, int32_t id)
 {
     RAW_HEADERS(server, id, false, ":status", "200");
@@ -439,6 +460,7 @@ int main(void)
     RUN(an_idle_connection_is_closed_in_order);
     RUN(a_server_that_speaks_another_protocol_is_told_of);
     RUN(a_wait_for_a_connection_may_be_given_up);
+    RUN(announced_connections_are_shared_by_those_who_would_say_the_same);
     RUN(a_websocket_goes_by_extended_connect_where_the_server_allows_it);
     RUN(a_websocket_that_the_server_declines);
     config_unref(config);
