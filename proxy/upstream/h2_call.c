@@ -164,10 +164,11 @@ static void call_submit_trailers(struct h2_call *call)
     nghttp2_submit_trailer(call->conn->session, call->id, nvs, num);
 }
 
-/* nghttp2 asks how much of the body goes into the next DATA frame. */
+/* nghttp2 asks how much of the body goes into the next DATA frame. NOLINTBEGIN(readability-non-const-parameter) */
 static ssize_t call_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length, uint32_t *data_flags,
                          nghttp2_data_source *source, void *user_data)
 {
+    /* NOLINTEND(readability-non-const-parameter) */
     struct h2_call *call = nghttp2_session_get_stream_user_data(session, id);
     (void)buf, (void)source, (void)user_data;
     if (!call)

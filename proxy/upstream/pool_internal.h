@@ -1,6 +1,6 @@
-/* pool_internal: what the parts of the pool share. pool.c acquires, queues and dials, backend.c knows how each backend
- * does and chooses, pool_h1.c keeps connections of HTTP/1.1, pool_h2.c those of HTTP/2, health.c asks backends how they
- * are. Private to upstream/. */
+/* pool_internal: what the parts of the pool share. pool.c acquires and queues, pool_dial.c connects, backend.c knows how
+ * each backend does and chooses, pool_h1.c keeps connections of HTTP/1.1, pool_h2.c those of HTTP/2, pool_raw.c those of
+ * raw bytes, health.c asks backends how they are. Private to upstream/. */
 #ifndef UPSTREAM_POOL_INTERNAL_H
 #define UPSTREAM_POOL_INTERNAL_H
 
@@ -106,14 +106,26 @@ void backend_set_down(struct backend *backend, bool down);
 
 /* ---- pool.c ---- */
 
-/* A dial of HTTP/2 ends when the server's SETTINGS have come, or do not. */
-void pool_dial_opened(struct pool_dial *dial, struct pool_h2_conn *session);
-void pool_dial_failed(struct pool_dial *dial, struct err err);
-struct pool_dial *pool_dial_shared(const struct backend *backend, struct slice preamble);
+/* The dial that it waited for failed: on to another backend, or later, or the end of its wait. */
+void pool_wait_failed(struct pool_wait *wait, struct err err);
+/* Looks for a connection again. */
+void pool_wait_go_on(struct pool_wait *wait);
 /* There may be room: whoever is first in a queue gets it, in this turn of the loop but not now. */
 void pool_room(struct pool *pool);
 /* A connection has gone: the last one of a closing pool ends it. */
 void pool_conn_gone(struct backend *backend);
+
+/* ---- pool_dial.c ---- */
+
+/* Begins a connection for the wait, or joins one of HTTP/2 that is under way. */
+void pool_dial_for(struct pool_wait *wait, struct backend *backend, const struct config_upstream *upstream);
+/* The wait is given up. Harmless where it is in no dial. */
+void pool_dial_leave(struct pool_wait *wait);
+/* One of HTTP/2 that is under way and will have announced itself in just these bytes: it can be joined. */
+struct pool_dial *pool_dial_shared(const struct backend *backend, struct slice preamble);
+/* A dial of HTTP/2 ends when the server's SETTINGS have come, or do not. */
+void pool_dial_opened(struct pool_dial *dial, struct pool_h2_conn *session);
+void pool_dial_failed(struct pool_dial *dial, struct err err);
 
 /* ---- pool_h1.c ---- */
 
