@@ -135,6 +135,7 @@ def test_b2_connections_that_closed_while_idle_are_not_used(launch, backends):
     backend = backends(answer)
     portico = launch(backend, WORKERS=1)
     with portico.tls("a.test") as client:
+        portico.wait_event("storage_lock_granted")  # the last that it opens a socket for by itself
         open_at_first = portico.wait_until(portico.num_sockets, "sockets")
         for i in range(10):
             client.send("POST /x HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1\r\n\r\nx")
