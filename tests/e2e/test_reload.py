@@ -199,6 +199,17 @@ def test_a_limit_changes_on_a_connection_that_stays(launch_dir, backends, folder
         eventually(refused, "the new limit")
 
 
+def test_unknown_names_are_refused_or_served_as_the_variable_says(launch_dir, backends, folder):
+    place = folder(DOMAINS="a.test", UPSTREAM=backends().url)
+    portico = launch_dir(place)
+    eventually(lambda: portico.shown("a.test"), "a certificate")
+    assert portico.shown("unknown.test") is None
+    place.write("TLS_UNKNOWN_SNI", "default")
+    eventually(lambda: portico.shown("unknown.test") == portico.shown("a.test"), "the default certificate")
+    place.remove("TLS_UNKNOWN_SNI")
+    eventually(lambda: portico.shown("unknown.test") is None, "the refusal")
+
+
 # --- what is refused ---
 
 
@@ -385,8 +396,18 @@ def test_a_certificate_file_is_swapped_by_rename(launch, backends, authority, tm
         assert kept.get("a.test").status == 200
 
 
-def pem_pair(authority, name):
-    paths = authority.issue_files(name, stem="volume")
+def test_names_come_and_go_with_their_certificate(launch, backends, authority, tmp_path):
+    volume = Volume(tmp_path / "secret", pem_pair(authority, "a.test", "b.test"))
+    files = {"TLS_CERT_FILE": volume.path / "tls.crt", "TLS_KEY_FILE": volume.path / "tls.key"}
+    portico = launch(backends(), DOMAINS=None, **files)
+    assert portico.get("b.test").status == 200 and portico.shown("c.test") is None
+    volume.put(pem_pair(authority, "a.test", "c.test"))
+    eventually(lambda: portico.shown("c.test"), "the new name")
+    assert portico.shown("b.test") is None and portico.get("c.test").status == 200
+
+
+def pem_pair(authority, *names):
+    paths = authority.issue_files(*names, stem="volume")
     return {"tls.crt": paths[0].read_text(), "tls.key": paths[1].read_text()}
 
 
