@@ -87,10 +87,10 @@ def test_connections_to_a_backend_that_is_gone_are_closed(launch_dir, backends, 
     place = folder(DOMAINS="a.test", UPSTREAM=first.url, UPSTREAM_IDLE_TIMEOUT="1h", WORKERS="1")
     portico = launch_dir(place, WORKERS=None)
     assert portico.get("a.test").body == b"first"
-    idle = portico.num_sockets()
+    assert not first.connections[0].closed
     place.write("UPSTREAM", second.url)
-    portico.wait_event("reloaded")
-    eventually(lambda: portico.num_sockets() < idle, "the idle connection to close")
+    eventually(lambda: first.connections[0].closed, "the idle connection to close")
+    assert len(first.connections) == 1
 
 
 def test_a_name_is_added_and_served_by_the_local_ca(launch_dir, backends, folder):
