@@ -162,6 +162,18 @@ def test_terms_that_are_accepted_later_let_orders_run_at_once(launch_dir, backen
     wait_published(portico, "a.test", 1)
 
 
+def test_another_address_is_told_to_the_ca_with_the_next_order(launch_dir, backends, folder, pebbles):
+    pebble = pebbles(env=QUICK).start()
+    place = folder(DOMAINS="a.test", UPSTREAM=backends().url, ACME_EMAIL="old@a.test")
+    portico = launch_dir(place, **pebble.variables())
+    wait_published(portico, "a.test", 1)
+    place.write("ACME_EMAIL", "new@a.test")
+    place.write("DOMAINS", "a.test,b.test")
+    wait_published(portico, "b.test", 1)
+    portico.wait_event("acme_account_updated")
+    assert pebble.num_accounts() == 1
+
+
 def test_the_access_log_and_the_log_level_change(launch_dir, backends, folder):
     place = folder(DOMAINS="a.test", UPSTREAM=backends().url, ACCESS_LOG="json", LOG_LEVEL="info")
     portico = launch_dir(place, LOG_LEVEL=None)
