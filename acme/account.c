@@ -31,6 +31,7 @@ void account_cleanup(struct account *account, struct acme *acme)
     buf_cleanup(&account->url);
     buf_cleanup(&account->thumbprint);
     buf_cleanup(&account->record_key);
+    buf_cleanup(&account->contact);
 }
 
 static void account_set_key(struct account *account, struct evp_pkey_st *key)
@@ -108,6 +109,13 @@ static struct acme *account_of_request(struct request *request)
     return request->acme;
 }
 
+/* The CA was told what we are given now. */
+static void account_keep_contact(struct acme *acme)
+{
+    acme->account.contact.len = 0;
+    buf_append_slice(&acme->account.contact, acme->options.email);
+}
+
 static void account_announce(struct acme *acme)
 {
     acme->announce = true;
@@ -132,6 +140,9 @@ static void account_take_record(struct acme *acme, struct account_record *record
     account->url.len = 0;
     if (record->url.ptr)
         buf_append_slice(&account->url, record->url);
+    account->contact.len = 0;
+    if (record->contact.ptr)
+        buf_append_slice(&account->contact, record->contact);
     account->state = record->url.ptr ? ACCOUNT_READY : ACCOUNT_KEYED;
 }
 
@@ -191,6 +202,7 @@ static void account_write(struct acme *acme, enum store_condition condition,
         .directory_url = acme->options.directory_url,
         .thumbprint = buf_slice(&account->thumbprint),
         .url = account->url.len ? buf_slice(&account->url) : SLICE_NONE,
+        .contact = buf_slice(&account->contact),
         .key = account->key_given ? NULL : account->key,
     };
     struct buf value = {0};
@@ -306,6 +318,8 @@ static void account_is_known(struct acme *acme, const struct acme_reply *reply)
     account->url.len = 0;
     buf_append_slice(&account->url, reply->location);
     account->state = ACCOUNT_READY;
+    if (reply->status == 201) /* an account that was there keeps what it had */
+        account_keep_contact(acme);
     LOG_INFO_EVENT(acme->world.log, reply->status == 201 ? "acme_account_created" : "acme_account_found", /* ACME-28 */
                    LOG_SLICE("account", buf_slice(&account->url)));
     account_write(acme, STORE_ANY, account_url_was_stored);
@@ -340,9 +354,10 @@ static bool account_may_register(struct acme *acme)
 {
     struct buf detail = {0};
     if (acme->directory.terms_url.ptr && !acme->options.accept_terms) /* ACME-26 */
-        buf_printf(&detail,
-                   "the CA's terms of service must be accepted first: read %.*s, then set PORTICO_ACME_ACCEPT_TERMS=true",
-                   (int)acme->directory.terms_url.len, acme->directory.terms_url.ptr);
+        buf_printf(
+            &detail,
+            "the CA's terms of service must be accepted first: read %.*s, then set PORTICO_ACME_ACCEPT_TERMS=true",
+            (int)acme->directory.terms_url.len, acme->directory.terms_url.ptr);
     else if (acme->directory.external_account_required && acme->options.eab_kid.len == 0) /* ACME-25 */
         buf_append_str(&detail, "the CA wants an external account binding: ask it for a key id and an HMAC key");
     bool may = detail.len == 0;
@@ -350,6 +365,20 @@ static bool account_may_register(struct acme *acme)
         account_fail(acme, PROBLEM_ACCOUNT, err_make(ERR_STATE, 0, "register"), buf_slice(&detail));
     buf_cleanup(&detail);
     return may;
+}
+
+/* Empty: none. */
+static void account_write_contact(struct json_writer *w, struct slice email)
+{
+    struct buf contact = {0};
+    buf_append_str(&contact, "mailto:");
+    buf_append_slice(&contact, email);
+    json_key(w, "contact");
+    json_array(w);
+    if (email.len)
+        json_string(w, buf_slice(&contact));
+    json_end_array(w);
+    buf_cleanup(&contact);
 }
 
 static struct err account_write_registration(const struct acme *acme, struct buf *out)
@@ -360,16 +389,8 @@ static struct err account_write_registration(const struct acme *acme, struct buf
     json_object(&w);
     if (options->accept_terms)
         json_put_bool(&w, "termsOfServiceAgreed", true);
-    if (options->email.len && !acme->account.without_contact) {
-        struct buf contact = {0};
-        buf_append_str(&contact, "mailto:");
-        buf_append_slice(&contact, options->email);
-        json_key(&w, "contact");
-        json_array(&w);
-        json_string(&w, buf_slice(&contact));
-        json_end_array(&w);
-        buf_cleanup(&contact);
-    }
+    if (options->email.len && !acme->account.without_contact)
+        account_write_contact(&w, options->email);
     if (options->eab_kid.len) {
         struct buf binding = {0};
         err = jws_bind_account(acme->account.key, options->eab_kid, options->eab_hmac_key, acme->directory.new_account,
@@ -424,11 +445,54 @@ static void account_looked_up(struct request *request, const struct acme_reply *
         account_fail_reply(acme, reply);
 }
 
+/* --- another contact (RFC 8555 §7.3.2) --- */
+
+static bool account_has_news(const struct acme *acme)
+{
+    const struct account *account = &acme->account;
+    return !account->contact_told && !account->without_contact &&
+           !slice_eq(buf_slice(&account->contact), acme->options.email);
+}
+
+/* Whatever the CA says of it, orders go on. */
+static void account_updated(struct request *request, const struct acme_reply *reply)
+{
+    struct acme *acme = account_of_request(request);
+    bool taken = !err_is(reply->err) && reply->status == 200, refused = !taken && account_is_contact_problem(reply);
+    if (taken)
+        LOG_INFO_EVENT(acme->world.log, "acme_account_updated", LOG_SLICE("account", buf_slice(&acme->account.url)));
+    else
+        LOG_WARN_EVENT(acme->world.log, refused ? "acme_contact_refused" : "acme_account_not_updated",
+                       LOG_SLICE("account", buf_slice(&acme->account.url)), LOG_INT("status", reply->status),
+                       LOG_STR("msg", "the CA's account keeps the e-mail address that it had"));
+    if (!taken && !refused) {
+        account_advance(acme);
+        return;
+    }
+    account_keep_contact(acme);
+    account_write(acme, STORE_ANY, account_url_was_stored);
+}
+
+static void account_update(struct acme *acme)
+{
+    struct account *account = &acme->account;
+    struct buf payload = {0};
+    struct json_writer w = json_writer_on(&payload);
+    json_object(&w);
+    account_write_contact(&w, acme->options.email);
+    json_end_object(&w);
+    account->busy = account->contact_told = true;
+    request_send(&account->request, acme, REQUEST_BY_ACCOUNT, buf_slice(&account->url), buf_slice(&payload), false,
+                 account_updated);
+    buf_cleanup(&payload);
+}
+
 /* --- the way from UNREAD to READY --- */
 
 bool account_is_ready(const struct acme *acme)
 {
-    return !acme->account.busy && acme->account.state == ACCOUNT_READY && account_has_directory(acme);
+    return !acme->account.busy && acme->account.state == ACCOUNT_READY && account_has_directory(acme) &&
+           !account_has_news(acme);
 }
 
 void account_advance(struct acme *acme)
@@ -448,6 +512,8 @@ void account_advance(struct acme *acme)
                      account_directory_came);
     } else if (account->state == ACCOUNT_KEYED) {
         account_ask(acme, SLICE_LIT("{\"onlyReturnExisting\":true}"), account_looked_up); /* ACME-30 */
+    } else if (account_has_news(acme)) {
+        account_update(acme);
     } else {
         account_tell(acme, NULL);
     }

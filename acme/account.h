@@ -26,9 +26,11 @@ struct account {
     bool read_once;       /* at the start, for the thumbprint; later only when somebody waits */
     bool key_given;       /* by options: not ours to store */
     bool without_contact; /* the CA did not like it */
+    bool contact_told;    /* by an update, well or not: once is enough for this engine */
     bool replaced_once;   /* registered again after accountDoesNotExist; not again until an order has succeeded */
     struct evp_pkey_st *key;
     struct buf url, thumbprint, record_key;
+    struct buf contact; /* what the CA was told last, as far as is known; empty: none */
     struct store_call store_call;
     struct request request;
     struct list waiters;

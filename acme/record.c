@@ -49,6 +49,8 @@ void record_write_account(const struct account_record *record, struct buf *out)
     json_put_string(&w, "directory", record->directory_url);
     json_put_string(&w, "thumbprint", record->thumbprint);
     record_put_url(&w, "url", record->url);
+    if (record->contact.len)
+        json_put_string(&w, "contact", record->contact);
     if (record->key)
         record_put_key(&w, record->key);
     json_end_object(&w);
@@ -89,6 +91,7 @@ static struct err record_read_account_json(struct arena *arena, const struct jso
     record->directory_url = record_get(arena, json, "directory");
     record->thumbprint = record_get(arena, json, "thumbprint");
     record->url = record_get(arena, json, "url");
+    record->contact = record_get(arena, json, "contact");
     struct buf thumbprint = {0};
     bool fits = !record->key ||
                 (jwk_thumbprint(record->key, &thumbprint) && slice_eq(buf_slice(&thumbprint), record->thumbprint));

@@ -18,6 +18,7 @@ struct account_record {
     struct slice directory_url;
     struct slice thumbprint; /* of the key that the account is for */
     struct slice url;        /* ptr NULL until the CA has told it */
+    struct slice contact;    /* what the CA was told last, taken or not; ptr NULL: nothing */
     struct evp_pkey_st *key; /* NULL where the key is not stored here */
 };
 

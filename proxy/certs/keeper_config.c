@@ -261,6 +261,18 @@ static void keeper_apply_tickets(struct keeper *keeper, int64_t rotate_s)
     } else if (keeper->tickets_due_ms == 0 || due_ms < keeper->tickets_due_ms) {
         keeper->tickets_due_ms = keeper->tickets_due_ms ? due_ms : now_ms;
     }
+    alarm_set(&keeper->look, 0);
+}
+
+/* Of many thousand names, it is worth a look whether anything has to be done for them. */
+static bool same_names(const struct config *a, const struct config *b)
+{
+    if (a->num_names != b->num_names || a->names_from_certificate != b->names_from_certificate || !same_own(a, b))
+        return false;
+    for (size_t i = 0; i < a->num_names; i++)
+        if (a->names[i].issuer != b->names[i].issuer || !slice_eq(a->names[i].text, b->names[i].text))
+            return false;
+    return a->acme.renew_at_permille == b->acme.renew_at_permille;
 }
 
 static bool keeper_has_fresh(const struct keeper *keeper)
@@ -271,25 +283,34 @@ static bool keeper_has_fresh(const struct keeper *keeper)
     return false;
 }
 
+/* Each name is looked at again: who signs for it, whether it is due. */
+static void keeper_apply_names(struct keeper *keeper)
+{
+    keeper_set_names(keeper);
+    if (keeper->num_names)
+        certset_set_default(keeper_draft(keeper), keeper->names[0]->text);
+}
+
 void keeper_apply(struct keeper *keeper, struct keeper_change *change)
 {
-    bool anew = keeper_needs_engine_anew(keeper, change);
-    int64_t rotate_s = keeper->config->tls.ticket_rotate_s;
+    const struct config *before = keeper->config;
+    bool anew = keeper_needs_engine_anew(keeper, change), same = same_names(before, change->config);
     cert_unref(keeper->own);
-    config_unref(keeper->config);
     keeper->own = change->own;
     keeper->config = change->config;
     keeper->world.transport = change->transport;
     *change = (struct keeper_change){0};
-    keeper_set_names(keeper);
-    if (keeper->num_names)
-        certset_set_default(keeper_draft(keeper), keeper->names[0]->text);
-    keeper_apply_engine(keeper, anew);
-    if (rotate_s != keeper->config->tls.ticket_rotate_s)
+    if (!same)
+        keeper_apply_names(keeper);
+    if (!same || anew)
+        keeper_apply_engine(keeper, anew);
+    if (before->tls.ticket_rotate_s != keeper->config->tls.ticket_rotate_s)
         keeper_apply_tickets(keeper, keeper->config->tls.ticket_rotate_s);
     keeper_state_flush(keeper);
     keeper_sweep_leaving(keeper);
     if (keeper_has_fresh(keeper))
         keeper_load_again(keeper);
-    keeper_look_all(keeper);
+    if (!same || anew)
+        keeper_look_all(keeper);
+    config_unref(before);
 }

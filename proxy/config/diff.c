@@ -29,8 +29,18 @@ static size_t num_only(const struct config *here, const struct config *there)
     return num;
 }
 
+static bool same_names(const struct config *a, const struct config *b)
+{
+    bool same = a->num_names == b->num_names;
+    for (size_t i = 0; same && i < a->num_names; i++)
+        same = slice_eq(a->names[i].text, b->names[i].text);
+    return same;
+}
+
 struct config_names_diff config_names_diff(const struct config *before, const struct config *after)
 {
+    if (same_names(before, after)) /* mostly: no need to look each of them up */
+        return (struct config_names_diff){0};
     return (struct config_names_diff){.num_added = num_only(after, before), .num_removed = num_only(before, after)};
 }
 

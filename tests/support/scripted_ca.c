@@ -108,6 +108,7 @@ static const char *const ca_paths[] = {
     [CA_DIRECTORY] = "dir",        [CA_NEW_NONCE] = "nonce",    [CA_NEW_ACCOUNT] = "new-account",
     [CA_NEW_ORDER] = "new-order",  [CA_ORDER] = "order/",       [CA_AUTHZ] = "authz/",
     [CA_CHALLENGE] = "challenge/", [CA_FINALIZE] = "finalize/", [CA_CERTIFICATE] = "certificate/",
+    [CA_ACCOUNT] = "account/",
 };
 
 static enum ca_place ca_place_of(struct slice url, unsigned *out_number, unsigned *out_part)
@@ -177,6 +178,8 @@ static void ca_serve_post(struct scripted_ca *ca, struct ca_call *call, enum ca_
         ca_new_account(ca, &question, &call->reply);
     else if (question.account < 0)
         ca_fault(ca, "jwk where kid belongs (ACME-9)");
+    else if (place == CA_ACCOUNT)
+        ca_update_account(ca, number, &question, &call->reply);
     else if (place == CA_NEW_ORDER)
         ca_new_order(ca, &question, &call->reply);
     else

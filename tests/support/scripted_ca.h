@@ -23,6 +23,7 @@ enum ca_place {
     CA_CHALLENGE,
     CA_FINALIZE,
     CA_CERTIFICATE,
+    CA_ACCOUNT,
     CA_NOWHERE
 };
 
@@ -81,7 +82,7 @@ struct scripted_ca {
     unsigned num_requests, num_at[CA_NOWHERE + 1];
     unsigned num_accounts, num_orders, num_certificates, num_bad_nonces;
     unsigned max_pending;
-    struct buf last_new_account; /* the payload */
+    struct buf last_new_account; /* the payload, or that of a later update */
 
     /* Its own. */
     struct evp_pkey_st *account_keys[CA_MAX_ACCOUNTS];

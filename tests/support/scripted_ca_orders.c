@@ -33,6 +33,19 @@ static void ca_new_account(struct scripted_ca *ca, struct ca_question *question,
     }
 }
 
+static void ca_update_account(struct scripted_ca *ca, unsigned number, struct ca_question *question,
+                              struct ca_reply *reply)
+{
+    ca->last_new_account.len = 0;
+    buf_append_slice(&ca->last_new_account, buf_slice(&question->payload));
+    if (question->account != (int)number || !json_get(question->json, "contact"))
+        ca_fault(ca, "an account that is not the signer's, or no contact (RFC 8555 §7.3.2)");
+    if (ca->refuses_contact)
+        ca_problem(reply, 400, "invalidContact", NULL);
+    else
+        ca_found_account(reply, 200, number);
+}
+
 /* --- orders --- */
 
 static void ca_write_identifiers(struct json_writer *w, const struct ca_order *order)

@@ -86,6 +86,60 @@ static void test_contact(void)
     }
 }
 
+static bool was_told(const char *text)
+{
+    const struct buf *payload = &world.ca.last_new_account;
+    return memmem(payload->ptr, payload->len, text, strlen(text)) != NULL;
+}
+
+/* A further process, with another address and one more order. */
+static void order_with_email(const char *email, const char *name)
+{
+    if (world.acme)
+        world_kill_engine(&world);
+    world.options.email = slice_str(email);
+    world_start_engine(&world);
+    const struct world_order *order = world_order(&world, name, NULL);
+    world_run(&world, EVENTS);
+    check_issued(order);
+}
+
+/* RFC 8555 §7.3.2: an address that changes is told once, one that is taken away too. */
+static void test_contact_changes(void)
+{
+    world_init(&world);
+    order_with_email("old@a.example", "a.example");
+    order_with_email("old@a.example", "b.example");
+    CHECK_INT(world.ca.num_at[CA_ACCOUNT], 0);
+    order_with_email("new@a.example", "c.example");
+    CHECK(was_told("[\"mailto:new@a.example\"]"));
+    order_with_email("new@a.example", "d.example");
+    CHECK_INT(world.ca.num_at[CA_ACCOUNT], 1);
+    order_with_email("", "e.example");
+    CHECK(was_told("\"contact\":[]"));
+    order_with_email("", "f.example");
+    CHECK_INT(world.ca.num_at[CA_ACCOUNT], 2);
+    CHECK_INT(world.ca.num_accounts, 1);
+    end();
+}
+
+/* It is not worth an order; a refusal is remembered, another failure is tried again by the next process. */
+static void test_contact_change_fails(void)
+{
+    world_init(&world);
+    order_with_email("old@a.example", "a.example");
+    struct ca_script *script = scripted_ca_script(&world.ca, CA_ACCOUNT);
+    *script = (struct ca_script){.place = CA_ACCOUNT, .times = 1, .status = 403, .type = "unauthorized"};
+    order_with_email("new@a.example", "b.example");
+    unsigned asked = world.ca.num_at[CA_ACCOUNT];
+    world.ca.refuses_contact = true;
+    order_with_email("new@a.example", "c.example");
+    CHECK_INT(world.ca.num_at[CA_ACCOUNT], asked + 1);
+    order_with_email("new@a.example", "d.example");
+    CHECK_INT(world.ca.num_at[CA_ACCOUNT], asked + 1);
+    end();
+}
+
 /* ACME-27, ACME-1 and options that cannot work */
 static void test_bad_options(void)
 {
@@ -264,6 +318,8 @@ int main(void)
     RUN(test_terms_not_accepted);
     RUN(test_account_binding);
     RUN(test_contact);
+    RUN(test_contact_changes);
+    RUN(test_contact_change_fails);
     RUN(test_bad_options);
     RUN(test_given_key);
     RUN(test_lost_account);
