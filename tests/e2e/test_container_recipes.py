@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from support.containers import DEPLOY, ROOT, helper_image, portico_image, run
-from support.kubernetes import render
+from support.kubernetes import render, yaml
 from support.ports import free_port
 from test_kubernetes_helm import refused, template
 
@@ -34,6 +34,12 @@ def test_links_lead_somewhere():
     assert links and [link for link in links if not (DEPLOY / link).exists()] == []
     anchors = {re.sub(r"[^a-z0-9 -]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.*)$", TEXT, re.M)}
     assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= anchors
+
+
+def test_the_compose_snippet_of_the_front_page_is_sound():
+    snippet = re.search(r"```yaml\n(services:.*?)```", (ROOT / "README.md").read_text(), re.S).group(1)
+    services = yaml().safe_load(run("docker-compose", "-f", "-", "config", stdin=snippet).stdout)["services"]
+    assert set(services["portico"]["depends_on"]) == {"app"} and services["portico"]["cap_drop"] == ["ALL"]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 without losing a request. podman knows no native sidecars; their order is played by the test."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -15,8 +16,9 @@ pytestmark = pytest.mark.container
 
 
 @pytest.fixture(scope="module")
-def pods(need, tmp_path_factory):
-    need("podman")
+def pods(tmp_path_factory):
+    if not shutil.which("podman"):
+        pytest.skip("podman is not installed; deploy/install-deps --container installs it")
     nginx = helper_image("nginx")
     portico_image()
     made = Pods(tmp_path_factory.mktemp("podman"))
@@ -55,7 +57,12 @@ def start(pods, tmp_path):
         (overlay / "kustomization.yaml").write_text("\n".join(lines) + "\n")
         objects = {**render(overlay, root=tree), **{(o["kind"], o["metadata"]["name"]): o for o in extra}}
         ports = {name: free_port() for name in ("http", "https", "admin")}
-        made.append(RunningPod(pods, objects, ports))
+        volumes = tmp_path / "volumes"
+        volumes.mkdir()
+        for directory in (*tmp_path.parents[:-1], tmp_path, volumes):  # for the pod's user
+            if directory.stat().st_uid == os.getuid() and not directory.stat().st_mode & 0o001:
+                directory.chmod(directory.stat().st_mode | 0o011)
+        made.append(RunningPod(pods, objects, ports, volumes))
         wait_until("the pod's start", lambda: admin(made[-1], "/startupz") == 200)
         return made[-1]
 
@@ -111,11 +118,39 @@ def test_the_pod_loses_nothing_as_a_native_sidecar(start, tmp_path):
     assert pod.ended["portico"] - pod.ended["app"] < 5  # nobody waits for a drain that nobody needs
 
 
-def test_a_secret_holds_the_certificate(start, authority):
-    chain, key = (open(path).read() for path in authority.issue_files("shop.test", stem="kubernetes"))
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "app-tls"}, "stringData": {"tls.crt": chain, "tls.key": key}}
-    pod = start("overlays/secret", secret)
-    wait_until("an answer", answers(pod.ports["https"], "shop.test", b"Hello from NGINX", ca=authority.path))
+def secret(authority, stem):
+    chain, key = (open(path).read() for path in authority.issue_files("shop.test", stem=stem))
+    return {"tls.crt": chain, "tls.key": key}
+
+
+def test_a_secret_holds_the_certificate_and_changes_it(start, authority):
+    given = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "app-tls"}, "stringData": secret(authority, "first")}
+    pod = start("overlays/secret", given)
+    https = pod.ports["https"]
+    wait_until("an answer", answers(https, "shop.test", b"Hello from NGINX", ca=authority.path))
+
+    def shown():
+        with connect_tls(("127.0.0.1", https), "shop.test") as client:
+            return client.certificate()
+
+    with connect_tls(("127.0.0.1", https), "shop.test", ca=authority.path) as client:
+        first = client.certificate()
+        pod.volumes["tls"].change(secret(authority, "second"))
+        wait_until("the new certificate", lambda: shown() != first, timeout=90)
+        assert client.get("shop.test", "/").status == 200  # on the connection of before
+    assert answers(https, "shop.test", b"Hello from NGINX", ca=authority.path)()
+
+
+def test_a_changed_configmap_applies_to_the_running_pod(start):
+    pod = start("base")
+    https = pod.ports["https"]
+    wait_until("an answer", answers(https, "app.localhost", b"Hello from NGINX"))
+    with connect_tls(("127.0.0.1", https), "app.localhost") as client:
+        assert client.get("app.localhost", "/").status == 200
+        settings = {"PORTICO_DOMAINS": "app.localhost,more.localhost", "PORTICO_ACME_DIRECTORY": "internal"}
+        pod.volumes["config"].change(settings)
+        wait_until("an answer for the new name", answers(https, "more.localhost", b"Hello from NGINX"), timeout=90)
+        assert client.get("app.localhost", "/").status == 200  # on the connection of before
 
 
 def test_low_ports_need_no_right(start):

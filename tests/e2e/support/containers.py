@@ -50,11 +50,6 @@ def portico_image():
     return build("portico")
 
 
-def has_command(name):
-    """Whether the image's program knows a command: recipes may use one that its version does not have yet."""
-    return f"portico {name}" in run("docker", "run", "--rm", portico_image(), "help").stdout
-
-
 def wait_until(what, true, timeout=60):
     """An engine has nothing to wait on: asked again and again."""
     deadline = time.monotonic() + timeout

@@ -168,23 +168,40 @@ class Pods:
             shutil.rmtree(self.directory / "data")
 
 
-def playable(objects, ports):
-    """The objects as podman 4.3 takes them. What it does not know is done by the test or has no meaning on one machine."""
-    result = []
-    for (kind, name), given in objects.items():
-        it = json.loads(json.dumps(given))
-        if kind == "Secret":  # it knows no volumes of Secrets
-            it = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": it["stringData"]}
-        elif kind == "Deployment":
-            it = _playable_pod(it, ports)
-        elif kind == "Service":
-            continue
-        result.append(it)
-    return sorted(result, key=lambda o: o["kind"] == "Pod")
+class Projected:
+    """A ConfigMap or a Secret as a kubelet puts it into a volume: keys are links through ..data, which a rename swaps."""
+
+    def __init__(self, directory, data, group, mode):
+        self.directory, self.group, self.mode = pathlib.Path(directory), group, mode
+        self.directory.mkdir()
+        self.directory.chmod(0o755)
+        self.version = 0
+        self.change(data)
+
+    def change(self, data):
+        self.version += 1
+        version = self.directory / f"..{self.version}"
+        version.mkdir()
+        version.chmod(0o755)
+        for name, text in data.items():
+            file = version / name
+            file.write_text(text)
+            file.chmod(self.mode)
+            os.chown(file, 0, self.group)
+        link = self.directory / "..data_tmp"
+        link.symlink_to(version.name)
+        link.rename(self.directory / "..data")
+        for name in data:
+            if not (self.directory / name).is_symlink():
+                (self.directory / name).symlink_to(f"..data/{name}")
+        for key in self.directory.iterdir():
+            if not key.name.startswith("..") and key.name not in data:
+                key.unlink()
 
 
-def _playable_pod(deployment, ports):
-    template = deployment["spec"]["template"]
+def playable(deployment, ports, volumes):
+    """The pod as podman 4.3 takes it. What podman does not know, the test does, or it has no meaning on one machine."""
+    template = json.loads(json.dumps(deployment["spec"]["template"]))
     spec = template["spec"]
     assert "initContainers" not in spec, "podman waits for the end of init containers, sidecar or not"
     spec["restartPolicy"] = "Never"  # it shall not start again what ends before the pod does; a kubelet does not either
@@ -195,23 +212,30 @@ def _playable_pod(deployment, ports):
         for port in container.get("ports", []):
             port["hostPort"] = ports[port["name"]]
     for volume in spec["volumes"]:
-        if "secret" in volume:
-            volume["configMap"] = {"name": volume.pop("secret")["secretName"]}
+        if volume["name"] in volumes:  # podman's own are plain files, which never change
+            volume.pop("configMap", volume.pop("secret", None))
+            volume["hostPath"] = {"path": str(volumes[volume["name"]].directory), "type": "Directory"}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {**template["metadata"], "name": deployment["metadata"]["name"]}, "spec": spec}
 
 
 class RunningPod:
     """A pod that podman runs, and its ending in the order of a kubelet."""
 
-    def __init__(self, pods, objects, ports):
+    def __init__(self, pods, objects, ports, directory):
         self.pods, self.ports = pods, ports
         self.pod = Pod(next(o for (kind, _), o in objects.items() if kind == "Deployment"))
         self.name = self.pod.deployment["metadata"]["name"]
         self.ended = {}  # container: seconds after the end was asked for
         pods.configure(self.pod.spec["securityContext"].get("sysctls", ()))
-        manifest = yaml().safe_dump_all(playable(objects, ports))
+        self.volumes = {v["name"]: self._project(v, objects, directory) for v in self.pod.spec["volumes"] if {"configMap", "secret"} & set(v)}
+        manifest = yaml().safe_dump(playable(self.pod.deployment, ports, self.volumes))
         done = pods("play", "kube", "-", stdin=manifest, check=False)
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{manifest}"
+
+    def _project(self, volume, objects, directory):
+        given = volume.get("configMap") or volume["secret"]
+        data = objects["ConfigMap", given["name"]]["data"] if "configMap" in volume else objects["Secret", given["secretName"]]["stringData"]
+        return Projected(directory / volume["name"], data, self.pod.spec["securityContext"]["fsGroup"], given.get("defaultMode", 0o644))
 
     def container(self, name):
         return f"{self.name}-{name}"
