@@ -111,7 +111,7 @@ static void control_offer_handover(struct control *control, bool over)
 {
     struct err err = handover_open(&control->handover, control->config->storage.ptr, over);
     if (err_is(err) && err.kind != ERR_STATE && control->num_offers == 0)
-        LOG_WARN_EVENT(control->ring, "handover_unavailable", LOG_ERR("error", err),
+        LOG_INFO_EVENT(control->ring, "handover_unavailable", LOG_ERR("error", err),
                        LOG_STR("msg", "`portico run --take-over` cannot relieve this process"));
     control->num_offers++;
 }

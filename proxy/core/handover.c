@@ -153,8 +153,11 @@ static void handover_ready(uv_poll_t *poll, int status, int events)
     (void)status;
     (void)events;
     int fd = accept4(handover->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+            handover_close(handover); /* or it would be ready again at once, and again; its owner opens it later */
         return;
+    }
     if (handover->peer)
         close(fd); /* one at a time */
     else

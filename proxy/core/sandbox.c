@@ -91,10 +91,13 @@ static void grant_system(struct sandbox *sandbox)
                                            "/proc",
                                            "/sys/fs/cgroup",
                                            "/sys/devices/system/cpu",
-                                           "/dev/urandom"};
+                                           "/dev/urandom",
+                                           "/nix/store",
+                                           "/gnu/store"};
     for (size_t i = 0; i < sizeof readable / sizeof readable[0]; i++)
         grant_add(sandbox, readable[i], false);
     grant_file(sandbox, "/etc/resolv.conf", false);
+    grant_file(sandbox, "/etc/ssl/certs/ca-certificates.crt", false);
     grant_add(sandbox, "/dev/null", true);
 }
 

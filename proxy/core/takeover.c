@@ -63,28 +63,27 @@ static struct err takeover_adopt(struct sockets *sockets, struct handover_messag
     return ERR_OK;
 }
 
-/* It hung up: by a reset where our word was still unread. */
-static bool takeover_refused(struct err err, const struct handover_message *message)
+static struct err takeover_next(int fd, struct sockets *sockets, bool *out_end)
 {
-    return err_is(err) ? err.kind == ERR_SYSTEM && (err.code == ECONNRESET || err.code == EPIPE)
-                       : message->body.len == 0;
+    struct handover_message message;
+    struct err err = handover_receive(fd, &message);
+    if (err_is(err))
+        return err;
+    if (message.body.len == 0)
+        return err_make(ERR_SYSTEM, ECONNRESET, "receive from the other process");
+    *out_end = slice_eq(message.body, SLICE_LIT(HANDOVER_END));
+    return *out_end ? ERR_OK : takeover_adopt(sockets, &message);
 }
 
 static struct err takeover_receive(int fd, struct sockets *sockets)
 {
+    bool end = false;
     struct err err = handover_send(fd, HANDOVER_HELLO, NULL, 0);
-    while (!err_is(err)) {
-        struct handover_message message;
-        err = handover_receive(fd, &message);
-        if (takeover_refused(err, &message))
-            return err_make(ERR_STATE, 0,
-                            "take over from a process that is ending, being relieved already, or another user's");
-        if (err_is(err))
-            break;
-        if (slice_eq(message.body, SLICE_LIT(HANDOVER_END)))
-            return ERR_OK;
-        err = takeover_adopt(sockets, &message);
-    }
+    while (!end && !err_is(err))
+        err = takeover_next(fd, sockets, &end);
+    if (err.kind == ERR_SYSTEM && (err.code == ECONNRESET || err.code == EPIPE)) /* it hung up */
+        return err_make(ERR_STATE, 0,
+                        "take over from a process that is ending, being relieved already, or another user's");
     return err;
 }
 

@@ -207,6 +207,17 @@ def test_a_socket_that_nobody_names_is_said_and_closed(launch, backends):
             socket.create_connection(address)
 
 
+def test_a_reload_cannot_take_a_passed_socket(launch, backends, tmp_path):
+    """They come at the start alone."""
+    listen = tmp_path / "PORTICO_HTTPS_LISTEN"
+    listen.write_text("127.0.0.1:0")
+    portico = launch(backends(), HTTPS_LISTEN=None, ENV_DIR=tmp_path)
+    listen.write_text("systemd:web")
+    portico.signal(signal.SIGHUP)
+    assert "restart Portico" in portico.wait_event("reload_refused", variable="PORTICO_HTTPS_LISTEN")["reason"]
+    assert portico.get("a.test").status == 200
+
+
 def test_as_systemd_itself_passes_them(launch, backends, need):
     """systemd-socket-activate starts it at the first connection."""
     need("systemd-socket-activate")
