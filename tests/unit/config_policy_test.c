@@ -222,8 +222,8 @@ static void the_error_page_is_html_of_64k_at_most(void)
     check_mistakes(ENTRIES(buf_cstr(&entry)), "PORTICO_ERROR_PAGE: `(HTML, 65537 bytes)` is longer than 64k\n");
     buf_cleanup(&entry);
     check_mistakes(ENTRIES("PORTICO_ERROR_PAGE=/etc/page.html"),
-                   "PORTICO_ERROR_PAGE: `(HTML, 14 bytes)` is a path, not HTML: give the path in the variable of the "
-                   "same name with _FILE behind it\n");
+                   "PORTICO_ERROR_PAGE: `(HTML, 14 bytes)` is a path, not HTML: give it to the "
+                   "variable that ends in _FILE\n");
     check_mistakes(ENTRIES("PORTICO_ERROR_PAGE=Sorry"), "PORTICO_ERROR_PAGE: `(HTML, 5 bytes)` holds no HTML\n");
     check_mistakes(ENTRIES("PORTICO_ERROR_PAGE=<p>\xe9"),
                    "PORTICO_ERROR_PAGE: `(HTML, 4 bytes)` is not UTF-8, as which it would be sent\n");
