@@ -388,22 +388,39 @@ static int64_t kw_next_ms(const struct kw *world, int64_t until_ms)
     return next_ms;
 }
 
+/* To the next thing that is due. */
+static void kw_tick(struct kw *world, int64_t until_ms)
+{
+    int64_t step_ms = kw_next_ms(world, until_ms) - world->mono_ms;
+    step_ms = step_ms > 0 ? step_ms : 1;
+    world->mono_ms += step_ms;
+    world->wall_ms += step_ms;
+    for (size_t i = 0; i < WORLD_MAX_SIDES; i++)
+        if (world->sides[i].keeper) {
+            alarm_check(&world->sides[i].keeper->engine);
+            alarm_check(&world->sides[i].keeper->look);
+        }
+}
+
 void kw_pass(struct kw *world, int64_t ms)
 {
     int64_t until_ms = world->mono_ms + ms;
     kw_rest(world);
     while (world->mono_ms < until_ms) {
-        int64_t step_ms = kw_next_ms(world, until_ms) - world->mono_ms;
-        step_ms = step_ms > 0 ? step_ms : 1;
-        world->mono_ms += step_ms;
-        world->wall_ms += step_ms;
-        for (size_t i = 0; i < WORLD_MAX_SIDES; i++)
-            if (world->sides[i].keeper) {
-                alarm_check(&world->sides[i].keeper->engine);
-                alarm_check(&world->sides[i].keeper->look);
-            }
+        kw_tick(world, until_ms);
         kw_rest(world);
     }
+}
+
+void kw_until(struct kw *world, const bool *condition)
+{
+    for (int i = 0; i < 200000 && !*condition; i++) {
+        uv_run(&world->uv, UV_RUN_NOWAIT); /* what it begins, a step may end */
+        if (!*condition && !kw_step(world))
+            kw_tick(world, world->mono_ms + 1000);
+    }
+    if (!*condition)
+        abort(); /* it never came */
 }
 
 void kw_wait_real(struct kw *world, int64_t ms)

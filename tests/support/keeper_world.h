@@ -62,6 +62,8 @@ void kw_stop(struct side *side);
 void kw_rest(struct kw *world);
 /* Moves both clocks, stopping wherever a keeper wants to be woken. */
 void kw_pass(struct kw *world, int64_t ms);
+/* The same, a step at a time, until *condition: states that do not last are seen. */
+void kw_until(struct kw *world, const bool *condition);
 /* Real time, for what runs on the loop's own deadlines. */
 void kw_wait_real(struct kw *world, int64_t ms);
 /* How many log lines so far contain both texts (the second may be NULL). */

@@ -273,9 +273,8 @@ static void test_mistakes_of_rows(void)
                                     "    for example: PORTICO_ACME_EMAIL=ops@example.com\n"},
         {"PORTICO_ACME_ACCOUNT_KEY=hunter2",
          "PORTICO_ACME_ACCOUNT_KEY: `(secret, 7 bytes)` holds no private key in PEM (-----BEGIN PRIVATE KEY-----)\n"},
-        {"PORTICO_ACME_CA=/etc/ssl/ca.pem", "PORTICO_ACME_CA: `(PEM, 15 bytes)` is a path, not PEM text: give the path "
-                                            "in the variable of the same name with "
-                                            "_FILE behind it\n"},
+        {"PORTICO_ACME_CA=/etc/ssl/ca.pem", "PORTICO_ACME_CA: `(PEM, 15 bytes)` is a path, not PEM text: give it to the "
+                                            "variable that ends in _FILE\n"},
         {"PORTICO_ACME_RENEW_AT=30d", "PORTICO_ACME_RENEW_AT: `30d` is neither auto nor a part of the lifetime\n"
                                       "    for example: PORTICO_ACME_RENEW_AT=2/3\n"},
         {"PORTICO_TLS_POLICY=old", "PORTICO_TLS_POLICY: `old` is none of intermediate, modern\n"

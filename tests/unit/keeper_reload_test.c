@@ -129,8 +129,7 @@ static void a_certificate_that_comes_while_its_name_goes_is_stored(void)
     struct kw world;
     kw_init(&world);
     struct side *side = kw_start_domains(&world, "a.example,b.example");
-    while (!side->keeper->names[1]->save.busy)
-        uv_run(&world.uv, UV_RUN_NOWAIT), kw_pass(&world, 1);
+    kw_until(&world, &side->keeper->names[1]->save.busy);
     CHECK(kw_reload_domains(side, "a.example"));
     CHECK(!list_empty(&side->keeper->leaving));
     kw_pass(&world, minute_ms);
