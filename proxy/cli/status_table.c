@@ -88,9 +88,9 @@ static const char *span_text(int64_t s, char out[TEXT_BYTES])
 {
     if (s < 0)
         s = 0;
-    if (s >= 2 * 86400)
+    if (s >= INT64_C(2) * 86400)
         snprintf(out, TEXT_BYTES, "%lld d", (long long)s / 86400);
-    else if (s >= 2 * 3600)
+    else if (s >= INT64_C(2) * 3600)
         snprintf(out, TEXT_BYTES, "%lld h", (long long)s / 3600);
     else if (s >= 120)
         snprintf(out, TEXT_BYTES, "%lld min", (long long)s / 60);
