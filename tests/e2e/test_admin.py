@@ -238,3 +238,18 @@ def test_ready_sees_a_name_that_the_certificate_does_not_cover(launch, backends)
     )
     refused = portico.ask_admin("/readyz")
     assert refused.status == 503 and b"certificate" in refused.body
+
+
+def test_a_reload_changes_the_token_and_what_ready_waits_for(launch, backends, tmp_path):
+    token, ready = tmp_path / "token", tmp_path / "ready"
+    token.write_text(TOKEN)
+    ready.write_text("listener")
+    portico = launch("http://127.0.0.1:1", ADMIN_TOKEN_FILE=token, READY_REQUIRES_FILE=ready)
+    assert ask(portico, "/readyz").status == 200
+    ready.write_text("listener,upstream")
+    portico.wait_until(lambda: ask(portico, "/readyz").status == 503, "not ready")
+    token.write_text(TOKEN + "-next")
+    portico.wait_event("reloaded", count=2)
+    assert ask(portico, "/drain", "POST", token=TOKEN).status == 401
+    assert ask(portico, "/drain", "POST", token=TOKEN + "-next").status == 200
+    portico.wait_event("draining")
