@@ -202,6 +202,7 @@ def test_the_code_of_status_tells_of_a_name_without_certificate(launch, backends
     assert code == 1
     assert "(placeholder)" in out and "validation problem, 1 in a row: " in out
     assert "1 without a valid certificate" in out
+    assert run_command(binary, "status", "--json", STORAGE=portico.storage)[0] == 1
 
 
 def test_status_falls_back_to_the_admin_listener(launch, backends, binary, tmp_path):
