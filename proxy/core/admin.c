@@ -18,6 +18,7 @@ struct admin {
     struct conn_credit credit;
     struct list conns;
     bool listening;
+    bool closing; /* whoever answers may be gone */
     struct grave grave;
 };
 
@@ -111,7 +112,7 @@ static void admin_data(struct sink *sink, struct slice in)
 {
     struct admin_conn *conn = conn_of(sink);
     size_t consumed;
-    if (conn->answered)
+    if (conn->answered || conn->admin->closing)
         return;
     enum h1_event event = h1_reader_feed(&conn->reader, in, &consumed);
     if (event == H1_HEAD)
@@ -160,7 +161,7 @@ static void admin_connection(struct listener *listener, int fd)
 {
     struct admin *admin = container_of(listener, struct admin, listener);
     struct admin_conn *conn = MEM_NEW(struct admin_conn);
-    if (err_is(tcp_stream_open(&conn->tcp, admin->options.loop, fd, listener->unix_socket))) {
+    if (admin->closing || err_is(tcp_stream_open(&conn->tcp, admin->options.loop, fd, listener->unix_socket))) {
         close(fd);
         conn_credit_release(&admin->credit);
         mem_free(conn);
@@ -207,6 +208,7 @@ void admin_close(struct admin *admin)
 {
     if (!admin)
         return;
+    admin->closing = true; /* closing the listener accepts what waits there */
     LIST_EACH(&admin->conns, node)
     stream_close(&container_of(node, struct admin_conn, node)->tcp.base);
     listener_close(&admin->listener);
