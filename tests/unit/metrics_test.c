@@ -37,8 +37,10 @@ static void check_has(const char *text, const char *piece)
 static const char *metrics(struct kw *world, const struct side *side, struct buf *out)
 {
     struct stats_view view = view_of(world, side);
+    struct cursor cursor = {0};
     out->len = 0;
-    metrics_write(&view, false, out);
+    while (metrics_write(&view, false, &cursor, out))
+        continue;
     return buf_cstr(out);
 }
 
@@ -108,7 +110,9 @@ static void more_names_than_have_series(void)
     check_has(text, "portico_names_omitted 3\n");
     struct stats_view view = view_of(&world, side);
     out.len = 0;
-    status_write_lines(&view, &out);
+    struct cursor cursor = {0};
+    while (status_write_lines(&view, &cursor, &out))
+        continue;
     CHECK_INT(num_of(buf_cstr(&out), ""), 1 + LIMIT_METRIC_NAMES + MORE);
     kw_cleanup(&world);
     buf_cleanup(&out);
@@ -127,7 +131,9 @@ static void status_is_well_formed(void)
     kw_rest(&world);
     kw_pass(&world, 60000);
     struct stats_view view = view_of(&world, side);
-    status_write_lines(&view, &out);
+    struct cursor cursor = {0};
+    while (status_write_lines(&view, &cursor, &out))
+        continue;
     struct slice rest = buf_slice(&out);
     for (int i = 0; rest.len; i++) {
         struct slice line = slice_split(&rest, '\n');
@@ -137,7 +143,9 @@ static void status_is_well_formed(void)
         CHECK_INT(num_tabs + 1, i ? STATUS_LINE_FIELDS : STATUS_HEAD_FIELDS);
     }
     out.len = 0;
-    status_write_json(&view, &out);
+    cursor = (struct cursor){0};
+    while (status_write_json(&view, &cursor, &out))
+        continue;
     struct err err = json_parse(&arena, buf_slice(&out), 0, &json);
     CHECK(!err_is(err));
     const struct json *name = json_get_array(json, "names");
