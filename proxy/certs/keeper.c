@@ -286,9 +286,11 @@ static int64_t keeper_renew_at_ms(const struct keeper_name *name)
                                                                                              : 0;
 }
 
-void keeper_each(const struct keeper *keeper, void (*each)(void *ctx, const struct keeper_name_view *view), void *ctx)
+size_t keeper_some(const struct keeper *keeper, size_t from, size_t max,
+                   void (*each)(void *ctx, const struct keeper_name_view *view), void *ctx)
 {
-    for (size_t i = 0; i < keeper->num_names; i++) {
+    size_t num = 0;
+    for (size_t i = from; i < keeper->num_names && num < max; i++, num++) {
         const struct keeper_name *name = keeper->names[i];
         const struct name_state *state = &name->state;
         struct keeper_name_view view = {.name = name->text,
@@ -307,4 +309,10 @@ void keeper_each(const struct keeper *keeper, void (*each)(void *ctx, const stru
                                         .problem_sentence = buf_slice(&state->problem_sentence)};
         each(ctx, &view);
     }
+    return num;
+}
+
+void keeper_each(const struct keeper *keeper, void (*each)(void *ctx, const struct keeper_name_view *view), void *ctx)
+{
+    keeper_some(keeper, 0, SIZE_MAX, each, ctx);
 }

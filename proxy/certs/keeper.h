@@ -115,7 +115,10 @@ struct keeper_name_view {
     struct slice problem_class, problem_type, problem_detail, problem_sentence; /* of the last one; empty: none */
 };
 
-/* In the order of the configuration. */
+/* The names of those places, in the order of the configuration; returns how many there were: fewer than max at the end. */
+size_t keeper_some(const struct keeper *keeper, size_t from, size_t max,
+                   void (*each)(void *ctx, const struct keeper_name_view *view), void *ctx);
+/* All of them. */
 void keeper_each(const struct keeper *keeper, void (*each)(void *ctx, const struct keeper_name_view *view), void *ctx);
 
 #endif

@@ -52,32 +52,42 @@ static bool ask_status(const struct ask *ask, const struct config *config, struc
     return answered;
 }
 
-static int show(const struct cli_call *call, const struct answer *answer, bool json)
-{
-    if (!json)
-        return status_table_print(call->out, answer->body, look_of(call)) ? CLI_EXIT_CLEAN : CLI_EXIT_FATAL;
-    fwrite(answer->body.ptr, 1, answer->body.len, call->out);
-    return CLI_EXIT_CLEAN;
-}
-
-static int run_status(const struct cli_call *call, const struct config *config, bool json)
+/* Of one page: false where there is none, which has been said. */
+static bool fetch(const struct cli_call *call, const struct config *config, const char *path, struct answer *out_answer)
 {
     struct ask ask = {.err = call->err,
                       .command = "status",
                       .method = "GET",
-                      .path = json ? "/status" : "/status/lines",
+                      .path = path,
                       .deadline_ms = ask_now_ms() + STATUS_ASK_MS,
                       .max_bytes = ASK_STATUS_BYTES};
+    bool answered = ask_status(&ask, config, out_answer);
+    if (answered && out_answer->status != 200)
+        ask_complain(&ask, config->storage.ptr, out_answer);
+    return answered && out_answer->status == 200;
+}
+
+static bool show_json(const struct cli_call *call, const struct config *config)
+{
     struct answer answer;
-    int code = CLI_EXIT_FATAL;
-    if (ask_status(&ask, config, &answer)) {
-        if (answer.status == 200)
-            code = show(call, &answer, json);
-        else
-            ask_complain(&ask, config->storage.ptr, &answer);
-    }
+    bool answered = fetch(call, config, "/status", &answer);
+    if (answered)
+        fwrite(answer.body.ptr, 1, answer.body.len, call->out);
     answer_cleanup(&answer);
-    return code;
+    return answered;
+}
+
+/* The lines say how it stands in either case. */
+static int run_status(const struct cli_call *call, const struct config *config, bool json)
+{
+    struct answer answer;
+    bool shown = fetch(call, config, "/status/lines", &answer), fine = shown && status_is_fine(answer.body);
+    if (shown && json)
+        shown = show_json(call, config);
+    else if (shown)
+        status_table_print(call->out, answer.body, look_of(call));
+    answer_cleanup(&answer);
+    return shown && fine ? CLI_EXIT_CLEAN : CLI_EXIT_FATAL;
 }
 
 int cli_status(const struct cli_call *call)

@@ -88,9 +88,9 @@ static const char *span_text(int64_t s, char out[TEXT_BYTES])
 {
     if (s < 0)
         s = 0;
-    if (s >= 2 * 86400)
+    if (s >= INT64_C(2) * 86400)
         snprintf(out, TEXT_BYTES, "%lld d", (long long)s / 86400);
-    else if (s >= 2 * 3600)
+    else if (s >= INT64_C(2) * 3600)
         snprintf(out, TEXT_BYTES, "%lld h", (long long)s / 3600);
     else if (s >= 120)
         snprintf(out, TEXT_BYTES, "%lld min", (long long)s / 60);
@@ -226,20 +226,41 @@ static void table_measure(struct table *table, struct slice lines)
         table->issuer_width = table->issuer_width + spare > 6 ? table->issuer_width + spare : 6;
 }
 
-static bool put_head(struct table *table, struct slice line)
+static bool head_read(struct slice line, struct slice at[STATUS_HEAD_FIELDS])
 {
-    struct slice at[STATUS_HEAD_FIELDS];
-    if (!fields_of(line, at, STATUS_HEAD_FIELDS) || !slice_eq(at[0], SLICE_LIT("#")))
-        return false;
-    table->now_s = number_of(at[2]);
-    fputs("portico ", table->file);
-    for (size_t i = 1; i < 5; i++) {
-        if (i == 2)
-            continue;
-        if (i > 1)
-            fputs(", ", table->file);
-        print_escaped(table->file, at[i]);
+    return fields_of(line, at, STATUS_HEAD_FIELDS) && slice_eq(at[0], SLICE_LIT("#"));
+}
+
+static void table_count(struct table *table, struct slice lines)
+{
+    struct row row;
+    while (lines.len) {
+        bool good = row_read(slice_split(&lines, '\n'), table->now_s, &row);
+        table->num_rows++;
+        table->num_bad += !good || row.state == STATE_BAD;
+        table->num_soon += good && row.state == STATE_SOON;
     }
+}
+
+bool status_is_fine(struct slice lines)
+{
+    struct slice rest = lines, at[STATUS_HEAD_FIELDS];
+    struct table table = {0};
+    if (!head_read(slice_split(&rest, '\n'), at))
+        return false;
+    table.now_s = number_of(at[2]);
+    table_count(&table, rest);
+    return table.num_bad + table.num_soon == 0;
+}
+
+static void put_head(const struct table *table, const struct slice at[STATUS_HEAD_FIELDS])
+{
+    static const char *const before[] = {"portico ", NULL, ", ", ", "};
+    for (size_t i = 1; i <= 4; i++)
+        if (before[i - 1]) {
+            fputs(before[i - 1], table->file);
+            print_escaped(table->file, at[i]);
+        }
     putc('\n', table->file);
     if (at[5].len) {
         fputs("storage: ", table->file);
@@ -247,7 +268,6 @@ static bool put_head(struct table *table, struct slice line)
         putc('\n', table->file);
     }
     putc('\n', table->file);
-    return true;
 }
 
 static void put_sum(const struct table *table)
@@ -260,26 +280,21 @@ static void put_sum(const struct table *table)
     putc('\n', table->file);
 }
 
-bool status_table_print(FILE *file, struct slice lines, struct status_look look)
+void status_table_print(FILE *file, struct slice lines, struct status_look look)
 {
     struct table table = {.file = file, .look = look};
-    struct slice rest = lines;
+    struct slice rest = lines, at[STATUS_HEAD_FIELDS];
     struct row row;
-    if (!put_head(&table, slice_split(&rest, '\n')))
-        return false;
+    if (!head_read(slice_split(&rest, '\n'), at))
+        return;
+    table.now_s = number_of(at[2]);
     table_measure(&table, rest);
+    table_count(&table, rest);
+    put_head(&table, at);
     if (rest.len)
         put_header(&table);
-    while (rest.len) {
-        if (!row_read(slice_split(&rest, '\n'), table.now_s, &row)) {
-            table.num_bad++;
-            continue;
-        }
-        put_row(&table, &row);
-        table.num_rows++;
-        table.num_bad += row.state == STATE_BAD;
-        table.num_soon += row.state == STATE_SOON;
-    }
+    while (rest.len)
+        if (row_read(slice_split(&rest, '\n'), table.now_s, &row))
+            put_row(&table, &row);
     put_sum(&table);
-    return table.num_bad + table.num_soon == 0;
 }

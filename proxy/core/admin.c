@@ -18,6 +18,7 @@ struct admin {
     struct conn_credit credit;
     struct list conns;
     bool listening;
+    bool closing; /* whoever answers may be gone */
     struct grave grave;
 };
 
@@ -29,7 +30,9 @@ struct admin_conn {
     struct h1_reader reader;
     struct arena arena;
     struct tick deadline;
-    bool answered;
+    struct admin_answer answer;
+    struct deferred go_on; /* a long answer is written in several turns */
+    bool answering, answered;
 };
 
 static struct admin_conn *conn_of(struct sink *sink)
@@ -62,25 +65,25 @@ static void admin_write_head(struct buf *out, const struct admin_answer *answer)
     h1_write_end(out);
 }
 
-static void admin_send(struct admin_conn *conn, struct admin_answer *answer, bool with_body)
+static void admin_send(struct admin_conn *conn, bool with_body)
 {
     struct buf head = {0};
-    admin_write_head(&head, answer);
-    struct slice parts[] = {buf_slice(&head), buf_slice(&answer->body)};
+    admin_write_head(&head, &conn->answer);
+    struct slice parts[] = {buf_slice(&head), buf_slice(&conn->answer.body)};
     bool room = stream_writev(&conn->tcp.base, parts, with_body ? 2 : 1);
     (void)room; /* one answer, then the end */
     buf_cleanup(&head);
-    buf_cleanup(&answer->fields);
-    buf_cleanup(&answer->body);
+    buf_cleanup(&conn->answer.fields);
+    buf_cleanup(&conn->answer.body);
     conn->answered = true;
     stream_close(&conn->tcp.base);
 }
 
 static void admin_refuse(struct admin_conn *conn, unsigned status)
 {
-    struct admin_answer answer = {.status = status, .content_type = ADMIN_TEXT};
-    buf_append_str(&answer.body, "bad request\n");
-    admin_send(conn, &answer, true);
+    conn->answer = (struct admin_answer){.status = status, .content_type = ADMIN_TEXT};
+    buf_append_str(&conn->answer.body, "bad request\n");
+    admin_send(conn, true);
 }
 
 static enum admin_peer admin_peer_of(const struct admin_conn *conn)
@@ -97,32 +100,50 @@ static enum admin_peer admin_peer_of(const struct admin_conn *conn)
     return loopback ? ADMIN_PEER_LOOPBACK : ADMIN_PEER_REMOTE;
 }
 
-static void admin_answer(struct admin_conn *conn, const struct head *head)
+static void admin_step(struct admin_conn *conn)
 {
-    struct admin_answer answer = {.status = 200, .content_type = ADMIN_TEXT};
+    const struct head *head = conn->reader.head;
     struct slice target = head->target, path = slice_split(&target, '?');
     struct admin_request request = {.head = head, .path = path, .peer = admin_peer_of(conn)};
     const struct admin_options *options = &conn->admin->options;
-    options->answer(options->ctx, &request, &answer);
-    admin_send(conn, &answer, head->method != METHOD_HEAD);
+    options->answer(options->ctx, &request, &conn->answer);
+    if (conn->answer.more)
+        deferred_start(options->loop, &conn->go_on);
+    else
+        admin_send(conn, head->method != METHOD_HEAD);
+}
+
+static void admin_go_on(struct deferred *deferred)
+{
+    admin_step(container_of(deferred, struct admin_conn, go_on));
+}
+
+static void admin_begin(struct admin_conn *conn)
+{
+    conn->answering = true;
+    conn->answer = (struct admin_answer){.status = 200, .content_type = ADMIN_TEXT};
+    admin_step(conn);
 }
 
 static void admin_data(struct sink *sink, struct slice in)
 {
     struct admin_conn *conn = conn_of(sink);
     size_t consumed;
-    if (conn->answered)
+    if (conn->answering || conn->answered || conn->admin->closing)
         return;
     enum h1_event event = h1_reader_feed(&conn->reader, in, &consumed);
     if (event == H1_HEAD)
-        admin_answer(conn, conn->reader.head);
+        admin_begin(conn);
     else if (event == H1_ERROR)
         admin_refuse(conn, (unsigned)conn->reader.err.code);
 }
 
+/* Who has asked may end its side: the answer goes out all the same. */
 static void admin_end(struct sink *sink)
 {
-    stream_close(&conn_of(sink)->tcp.base);
+    struct admin_conn *conn = conn_of(sink);
+    if (!conn->answering)
+        stream_close(&conn->tcp.base);
 }
 
 static void admin_drained(struct sink *sink)
@@ -136,6 +157,9 @@ static void admin_conn_closed(struct sink *sink, struct err err)
     struct admin *admin = conn->admin;
     (void)err;
     tick_stop(&conn->deadline);
+    deferred_stop(&conn->go_on);
+    buf_cleanup(&conn->answer.fields);
+    buf_cleanup(&conn->answer.body);
     list_remove(&conn->node);
     conn_credit_release(&admin->credit);
     arena_cleanup(&conn->arena);
@@ -151,7 +175,9 @@ static const struct sink_ops admin_sink_ops = {.data = admin_data,
 
 static void admin_expired(struct tick *tick)
 {
-    stream_reset(&container_of(tick, struct admin_conn, deadline)->tcp.base);
+    struct admin_conn *conn = container_of(tick, struct admin_conn, deadline);
+    deferred_stop(&conn->go_on);
+    stream_reset(&conn->tcp.base);
 }
 
 /* ---- the listener ---- */
@@ -160,7 +186,7 @@ static void admin_connection(struct listener *listener, int fd)
 {
     struct admin *admin = container_of(listener, struct admin, listener);
     struct admin_conn *conn = MEM_NEW(struct admin_conn);
-    if (err_is(tcp_stream_open(&conn->tcp, admin->options.loop, fd, listener->unix_socket))) {
+    if (admin->closing || err_is(tcp_stream_open(&conn->tcp, admin->options.loop, fd, listener->unix_socket))) {
         close(fd);
         conn_credit_release(&admin->credit);
         mem_free(conn);
@@ -172,6 +198,7 @@ static void admin_connection(struct listener *listener, int fd)
     list_append(&admin->conns, &conn->node);
     h1_reader_init(&conn->reader, H1_REQUEST, &H1_REQUEST_LIMITS);
     h1_reader_begin(&conn->reader, &conn->arena);
+    deferred_init(&conn->go_on, admin_go_on);
     tick_init(&conn->deadline, admin_expired);
     tick_start(&admin->options.loop->ticker, &conn->deadline, ADMIN_REQUEST_MS);
     stream_read_start(&conn->tcp.base);
@@ -207,7 +234,12 @@ void admin_close(struct admin *admin)
 {
     if (!admin)
         return;
+    admin->closing = true; /* closing the listener accepts what waits there */
     LIST_EACH(&admin->conns, node)
-    stream_close(&container_of(node, struct admin_conn, node)->tcp.base);
+    {
+        struct admin_conn *conn = container_of(node, struct admin_conn, node);
+        deferred_stop(&conn->go_on);
+        stream_close(&conn->tcp.base);
+    }
     listener_close(&admin->listener);
 }

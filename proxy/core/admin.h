@@ -5,7 +5,7 @@
 #define CORE_ADMIN_H
 
 #include "base/buf.h"
-#include "base/log.h"
+#include "core/cursor.h"
 #include "http/head.h"
 #include "net/net_loop.h"
 
@@ -29,8 +29,10 @@ struct admin_request {
 struct admin_answer {
     unsigned status;
     const char *content_type;
-    struct buf fields; /* further field lines, each with its CRLF; freed by admin */
-    struct buf body;   /* freed by admin */
+    struct cursor cursor; /* of whoever writes it */
+    bool more;            /* it is not whole: the same request is asked again in a later turn, to go on behind cursor */
+    struct buf fields;    /* further field lines, each with its CRLF; freed by admin */
+    struct buf body;      /* freed by admin */
 };
 
 struct admin_options {

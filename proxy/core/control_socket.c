@@ -63,15 +63,16 @@ static bool name_is_live(int dir_fd, const char *name)
     return fd >= 0 || errno == EAGAIN;
 }
 
-/* Nobody can connect before listen, and by then it has its mode. */
+/* On Linux a socket's own mode becomes that of its file: at no instant is it wider, and no name is followed. */
 static struct err listen_as(int dir_fd, const char *name, int *out_fd)
 {
     struct sockaddr_un address;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return err_errno("open the control socket");
-    bool bound = address_in(dir_fd, name, &address) && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
-    if (bound && fchmodat(dir_fd, name, 0600, 0) == 0 && listen(fd, CONTROL_BACKLOG) == 0) {
+    bool bound = fchmod(fd, 0600) == 0 && address_in(dir_fd, name, &address) &&
+                 bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    if (bound && listen(fd, CONTROL_BACKLOG) == 0) {
         *out_fd = fd;
         return ERR_OK;
     }

@@ -90,7 +90,7 @@ static void desk_tick(uv_timer_t *timer)
     struct desk *desk = container_of(timer, struct desk, timer);
     uint64_t now_us = uv_hrtime() / 1000;
     desk->lag_us = now_us > desk->due_us ? now_us - desk->due_us : 0;
-    desk->due_us = now_us + (DESK_TICK_MS + 1) * 1000; /* timers count whole milliseconds */
+    desk->due_us = now_us + UINT64_C(1000) * (DESK_TICK_MS + 1); /* timers count whole milliseconds */
     desk->reach = reach_look(desk->reach, desk->options.loop, desk->options.resolver,
                              desk->options.look(desk->options.ctx).config);
     uv_timer_start(timer, desk_tick, DESK_TICK_MS, 0);

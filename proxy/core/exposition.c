@@ -38,9 +38,14 @@ static void write_meta(struct exposition *e, const char *key, const char *text)
     buf_append_char(e->out, '\n');
 }
 
-void exposition_begin(struct exposition *e, const struct exposition_family *family)
+void exposition_resume(struct exposition *e, const struct exposition_family *family)
 {
     e->family = family;
+}
+
+void exposition_begin(struct exposition *e, const struct exposition_family *family)
+{
+    exposition_resume(e, family);
     write_meta(e, "# HELP ", family->help);
     write_meta(e, "# TYPE ", kind_text(e));
     if (e->open_metrics && family->unit)

@@ -35,6 +35,8 @@ struct exposition_label {
 
 /* Begins the family: its samples follow, and no other's. */
 void exposition_begin(struct exposition *e, const struct exposition_family *family);
+/* Goes on with one that was begun with another struct exposition. */
+void exposition_resume(struct exposition *e, const struct exposition_family *family);
 /* A sample: a count, or microseconds that are told in seconds. */
 void exposition_count(struct exposition *e, const struct exposition_label *labels, size_t num_labels, uint64_t value);
 void exposition_us(struct exposition *e, const struct exposition_label *labels, size_t num_labels, uint64_t us);

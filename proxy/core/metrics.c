@@ -199,31 +199,10 @@ static void metrics_build(const struct stats_view *view, struct exposition *e)
 
 /* ---- names ---- */
 
-struct metrics_names {
-    struct exposition *e;
-    void (*write)(struct exposition *e, const struct keeper_name_view *name, const void *ctx);
-    const void *ctx;
-    size_t num;
-};
-
-static void metrics_each(void *ctx, const struct keeper_name_view *name)
-{
-    struct metrics_names *names = ctx;
-    if (names->num++ < LIMIT_METRIC_NAMES)
-        names->write(names->e, name, names->ctx);
-}
-
-static void metrics_names(const struct stats_view *view, struct exposition *e, const struct exposition_family *family,
-                          void (*write)(struct exposition *e, const struct keeper_name_view *name, const void *ctx),
-                          const void *ctx)
-{
-    struct metrics_names names = {e, write, ctx, 0};
-    exposition_begin(e, family);
-    keeper_each(view->keeper, metrics_each, &names);
-}
-
-struct metrics_date {
-    int64_t (*ms)(const struct keeper_name_view *name); /* 0: none */
+struct metrics_family {
+    struct exposition_family family;
+    void (*write)(struct exposition *e, const struct keeper_name_view *name, const struct metrics_family *family);
+    int64_t (*ms)(const struct keeper_name_view *name); /* of a date; 0: none */
 };
 
 static int64_t not_after_ms(const struct keeper_name_view *name)
@@ -246,35 +225,36 @@ static int64_t next_attempt_ms(const struct keeper_name_view *name)
     return name->next_attempt_ms;
 }
 
-static void write_date(struct exposition *e, const struct keeper_name_view *name, const void *ctx)
+static void write_date(struct exposition *e, const struct keeper_name_view *name, const struct metrics_family *family)
 {
-    const struct metrics_date *date = ctx;
     struct exposition_label labels[] = {{"name", name->name}, LABEL("issuer", name->cert ? name->cert->issuer : "")};
-    int64_t ms = date->ms(name);
+    int64_t ms = family->ms(name);
     if (ms > 0)
         exposition_count(e, labels, 2, (uint64_t)ms / 1000);
 }
 
-static void write_failures(struct exposition *e, const struct keeper_name_view *name, const void *ctx)
+static void write_failures(struct exposition *e, const struct keeper_name_view *name,
+                           const struct metrics_family *family)
 {
-    (void)ctx;
+    (void)family;
     if (name->managed)
         exposition_count(e, &(struct exposition_label){"name", name->name}, 1, name->num_failures);
 }
 
-static void write_served(struct exposition *e, const struct keeper_name_view *name, const void *ctx)
+static void write_source(struct exposition *e, const struct keeper_name_view *name, const struct metrics_family *family)
 {
     struct exposition_label labels[] = {{"name", name->name},
                                         LABEL("source", name->cert ? cert_source_text(name->cert->source) : "none")};
-    (void)ctx;
+    (void)family;
     exposition_count(e, labels, 2, 1);
 }
 
 /* What never happened is told too: a rate needs a beginning. */
-static void write_attempts(struct exposition *e, const struct keeper_name_view *name, const void *ctx)
+static void write_attempts(struct exposition *e, const struct keeper_name_view *name,
+                           const struct metrics_family *family)
 {
     struct exposition_label labels[] = {{"name", name->name}, LABEL("result", "issued"), LABEL("problem", "")};
-    (void)ctx;
+    (void)family;
     if (!name->managed)
         return;
     exposition_count(e, labels, 3, name->attempts.num_issued);
@@ -285,43 +265,59 @@ static void write_attempts(struct exposition *e, const struct keeper_name_view *
     }
 }
 
-static void metrics_certificates(const struct stats_view *view, struct exposition *e)
+#define DATE(name, help) {name, EXPOSITION_GAUGE, "seconds", help}, write_date
+
+static const struct metrics_family metrics_families[] = {
+    {DATE("portico_certificate_not_after_seconds", "When the served certificate ends, in seconds since 1970."),
+     not_after_ms},
+    {DATE("portico_certificate_not_before_seconds", "When the served certificate began, in seconds since 1970."),
+     not_before_ms},
+    {DATE("portico_certificate_renewal_at_seconds",
+          "The instant chosen to replace the served certificate by an ACME order."),
+     renewal_at_ms},
+    {DATE("portico_acme_next_attempt_seconds", "When the next ACME order of a name is due: its renewal, or a new try."),
+     next_attempt_ms},
+    {{"portico_certificate_source", EXPOSITION_GAUGE, NULL, "1 for where a name's served certificate comes from."},
+     write_source,
+     NULL},
+    {{"portico_acme_failures", EXPOSITION_GAUGE, NULL, "ACME orders of a name that failed in a row."},
+     write_failures,
+     NULL},
+    {{"portico_acme_attempts", EXPOSITION_TALLY, NULL, "ACME orders that ended, by result and class of problem."},
+     write_attempts,
+     NULL},
+};
+
+struct metrics_step {
+    struct exposition *e;
+    const struct metrics_family *family;
+};
+
+static void metrics_name(void *ctx, const struct keeper_name_view *name)
 {
-    static const struct {
-        struct exposition_family family;
-        struct metrics_date date;
-    } dates[] = {
-        {{"portico_certificate_not_after_seconds", EXPOSITION_GAUGE, "seconds",
-          "When the served certificate ends, in seconds since 1970."},
-         {not_after_ms}},
-        {{"portico_certificate_not_before_seconds", EXPOSITION_GAUGE, "seconds",
-          "When the served certificate began, in seconds since 1970."},
-         {not_before_ms}},
-        {{"portico_certificate_renewal_at_seconds", EXPOSITION_GAUGE, "seconds",
-          "The instant chosen to replace the served certificate by an ACME order."},
-         {renewal_at_ms}},
-        {{"portico_acme_next_attempt_seconds", EXPOSITION_GAUGE, "seconds",
-          "When the next ACME order of a name is due: its renewal, or a new try."},
-         {next_attempt_ms}},
-    };
-    static const struct exposition_family failures = {"portico_acme_failures", EXPOSITION_GAUGE, NULL,
-                                                      "ACME orders of a name that failed in a row."};
-    static const struct exposition_family attempts = {"portico_acme_attempts", EXPOSITION_TALLY, NULL,
-                                                      "ACME orders that ended, by result and class of problem."};
-    static const struct exposition_family served = {"portico_certificate_source", EXPOSITION_GAUGE, NULL,
-                                                    "1 for where a name's served certificate comes from."};
-    for (size_t i = 0; i < ROWS(dates); i++)
-        metrics_names(view, e, &dates[i].family, write_date, &dates[i].date);
-    metrics_names(view, e, &served, write_served, NULL);
-    metrics_names(view, e, &failures, write_failures, NULL);
-    metrics_names(view, e, &attempts, write_attempts, NULL);
+    const struct metrics_step *step = ctx;
+    step->family->write(step->e, name, step->family);
+}
+
+/* Some names of a family; false behind the last. */
+static bool metrics_names(const struct stats_view *view, struct exposition *e, const struct metrics_family *family,
+                          size_t *at)
+{
+    struct metrics_step step = {e, family};
+    size_t room = LIMIT_METRIC_NAMES - *at, max = room < CURSOR_STEP_NAMES ? room : CURSOR_STEP_NAMES;
+    if (*at == 0)
+        exposition_begin(e, &family->family);
+    else
+        exposition_resume(e, &family->family);
+    size_t num = keeper_some(view->keeper, *at, max, metrics_name, &step);
+    *at += num;
+    return num == max && max > 0;
 }
 
 static void metrics_keeper(const struct stats_view *view, struct exposition *e)
 {
     struct keeper_state state = keeper_state(view->keeper);
     size_t omitted = state.num_names > LIMIT_METRIC_NAMES ? state.num_names - LIMIT_METRIC_NAMES : 0;
-    metrics_certificates(view, e);
     GAUGE("portico_names", "Names of the configuration.", state.num_names);
     GAUGE("portico_names_omitted", "Names beyond those that have series of their own here.", omitted);
     GAUGE("portico_placeholders", "Names served with a self-signed placeholder.", state.num_placeholders);
@@ -330,18 +326,33 @@ static void metrics_keeper(const struct stats_view *view, struct exposition *e)
     GAUGE("portico_storage_readable", "1 where the storage could be read.", state.store_readable);
 }
 
-void metrics_write(const struct stats_view *view, bool open_metrics, struct buf *out)
+static void metrics_all_but_names(const struct stats_view *view, struct exposition *e)
+{
+    metrics_build(view, e);
+    metrics_process(view, e);
+    metrics_lag(view, e);
+    metrics_rows_write(view, e);
+    metrics_responses(view, e);
+    metrics_durations(view, e);
+    metrics_tls(view, e);
+    metrics_log(view, e);
+    if (view->keeper)
+        metrics_keeper(view, e);
+}
+
+/* Part 0 is all but names, then a part for each family of theirs. */
+bool metrics_write(const struct stats_view *view, bool open_metrics, struct cursor *cursor, struct buf *out)
 {
     struct exposition e = {.out = out, .open_metrics = open_metrics, .created_s = view->started_s};
-    metrics_build(view, &e);
-    metrics_process(view, &e);
-    metrics_lag(view, &e);
-    metrics_rows_write(view, &e);
-    metrics_responses(view, &e);
-    metrics_durations(view, &e);
-    metrics_tls(view, &e);
-    metrics_log(view, &e);
-    if (view->keeper)
-        metrics_keeper(view, &e);
+    if (cursor->part == 0) {
+        metrics_all_but_names(view, &e);
+        cursor->part++;
+    } else if (!metrics_names(view, &e, &metrics_families[cursor->part - 1], &cursor->name)) {
+        cursor->part++;
+        cursor->name = 0;
+    }
+    if (view->keeper && cursor->part <= ROWS(metrics_families))
+        return true;
     exposition_end(&e);
+    return false;
 }

@@ -4,10 +4,11 @@
 #ifndef CORE_METRICS_H
 #define CORE_METRICS_H
 
+#include "core/cursor.h"
 #include "core/exposition.h"
 #include "core/stats.h"
 
-/* The whole page. */
-void metrics_write(const struct stats_view *view, bool open_metrics, struct buf *out);
+/* The next part of the page; true while there is more. */
+bool metrics_write(const struct stats_view *view, bool open_metrics, struct cursor *cursor, struct buf *out);
 
 #endif

@@ -51,14 +51,14 @@ static void page_metrics(const struct pages_view *view, const struct admin_reque
     bool open_metrics = asks_open_metrics(request->head);
     answer->content_type = open_metrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
                                         : "text/plain; version=0.0.4; charset=utf-8";
-    metrics_write(&view->stats, open_metrics, &answer->body);
+    answer->more = metrics_write(&view->stats, open_metrics, &answer->cursor, &answer->body);
 }
 
 static void page_status(const struct pages_view *view, const struct admin_request *request, struct admin_answer *answer)
 {
     (void)request;
     answer->content_type = "application/json";
-    status_write_json(&view->stats, &answer->body);
+    answer->more = status_write_json(&view->stats, &answer->cursor, &answer->body);
 }
 
 static void page_traffic(const struct pages_view *view, const struct admin_request *request,
@@ -73,7 +73,7 @@ static void page_lines(const struct pages_view *view, const struct admin_request
 {
     (void)request;
     answer->content_type = "text/tab-separated-values; charset=utf-8";
-    status_write_lines(&view->stats, &answer->body);
+    answer->more = status_write_lines(&view->stats, &answer->cursor, &answer->body);
 }
 
 static void page_shell(const struct pages_view *view, const struct admin_request *request, struct admin_answer *answer)
@@ -154,9 +154,10 @@ static bool page_granted(enum admin_verdict verdict, struct admin_answer *answer
 void pages_answer(const struct pages_view *view, const struct admin_request *request, struct admin_answer *answer)
 {
     const struct page *page = page_at(request->path);
+    bool granted = answer->more; /* by the first step */
     if (!page)
         page_refuse(answer, 404, "", "not found; there are / /livez /readyz /startupz /metrics /status /drain\n");
-    else if (page_granted(admin_access(request, page->right, view->token), answer) &&
-             page_allowed(page, request->head, answer))
+    else if (granted || (page_granted(admin_access(request, page->right, view->token), answer) &&
+                         page_allowed(page, request->head, answer)))
         page->write(view, request, answer);
 }

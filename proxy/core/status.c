@@ -83,8 +83,7 @@ static void put_traffic(struct json_writer *w, const struct stats_view *view)
     json_put_bool(w, "draining", view->draining);
     json_put_int(w, "connections", (int64_t)stats_num_conns(view));
     json_put_int(w, "connections_limit", view->max_conns);
-    json_put_int(w, "requests",
-                 (int64_t)(stats_sum(view, COUNTER_REQUESTS) + stats_sum(view, COUNTER_REQUESTS_HTTP2)));
+    json_put_int(w, "requests", (int64_t)(stats_sum(view, COUNTER_REQUESTS) + stats_sum(view, COUNTER_REQUESTS_HTTP2)));
     for (unsigned class = 1; class <= 5; class ++)
         json_put_int(w, keys[class - 1], sum_of_class(view, class));
     put_sum(w, view, "aborted", COUNTER_EXCHANGES_ABORTED);
@@ -116,26 +115,46 @@ static void put_keeper(struct json_writer *w, const struct stats_view *view)
     json_put_int(w, "acknowledged", (int64_t)state.acknowledged);
     json_key(w, "names");
     json_array(w);
-    keeper_each(view->keeper, put_name, w);
-    json_end_array(w);
 }
 
-void status_write_json(const struct stats_view *view, struct buf *out)
+static void put_process(struct json_writer *w, const struct stats_view *view)
 {
-    struct json_writer w = json_writer_on(out);
-    json_object(&w);
-    json_put_str(&w, "version", view->version);
-    json_put_int(&w, "pid", getpid());
-    put_time(&w, "now", view->now_ms);
-    put_time(&w, "started", view->started_s * 1000);
-    json_put_bool(&w, "draining", view->draining);
-    json_put_int(&w, "workers", (int64_t)view->num_workers);
-    json_key(&w, "traffic");
-    put_traffic(&w, view);
+    json_put_str(w, "version", view->version);
+    json_put_int(w, "pid", getpid());
+    put_time(w, "now", view->now_ms);
+    put_time(w, "started", view->started_s * 1000);
+    json_put_bool(w, "draining", view->draining);
+    json_put_int(w, "workers", (int64_t)view->num_workers);
+    json_key(w, "traffic");
+    put_traffic(w, view);
+}
+
+/* The next names; true where there may be more. */
+static bool some_names(const struct stats_view *view, struct cursor *cursor,
+                       void (*each)(void *ctx, const struct keeper_name_view *name), void *ctx)
+{
+    size_t num = view->keeper ? keeper_some(view->keeper, cursor->name, CURSOR_STEP_NAMES, each, ctx) : 0;
+    cursor->name += num;
+    return num == CURSOR_STEP_NAMES;
+}
+
+bool status_write_json(const struct stats_view *view, struct cursor *cursor, struct buf *out)
+{
+    struct json_writer *w = &cursor->json;
+    if (cursor->part++ == 0) {
+        *w = json_writer_on(out);
+        json_object(w);
+        put_process(w, view);
+        if (view->keeper)
+            put_keeper(w, view);
+    }
+    if (some_names(view, cursor, put_name, w))
+        return true;
     if (view->keeper)
-        put_keeper(&w, view);
-    json_end_object(&w);
+        json_end_array(w);
+    json_end_object(w);
     buf_append_char(out, '\n');
+    return false;
 }
 
 /* ---- lines ---- */
@@ -175,7 +194,7 @@ static void put_line(void *ctx, const struct keeper_name_view *name)
     buf_append_char(out, '\n');
 }
 
-void status_write_lines(const struct stats_view *view, struct buf *out)
+static void put_head_line(const struct stats_view *view, struct buf *out)
 {
     struct keeper_state state = view->keeper ? keeper_state(view->keeper) : (struct keeper_state){0};
     buf_append_char(out, '#');
@@ -185,6 +204,11 @@ void status_write_lines(const struct stats_view *view, struct buf *out)
     line_field(out, slice_str(state.writer ? "writer" : "standby"));
     line_field(out, state.sentence);
     buf_append_char(out, '\n');
-    if (view->keeper)
-        keeper_each(view->keeper, put_line, out);
+}
+
+bool status_write_lines(const struct stats_view *view, struct cursor *cursor, struct buf *out)
+{
+    if (cursor->part++ == 0)
+        put_head_line(view, out);
+    return some_names(view, cursor, put_line, out);
 }

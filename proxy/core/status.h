@@ -3,10 +3,11 @@
 #ifndef CORE_STATUS_H
 #define CORE_STATUS_H
 
+#include "core/cursor.h"
 #include "core/stats.h"
 
-/* /status: everything. */
-void status_write_json(const struct stats_view *view, struct buf *out);
+/* /status: everything; the next part of it. True while there is more; out is the same in every step. */
+bool status_write_json(const struct stats_view *view, struct cursor *cursor, struct buf *out);
 /* /status/traffic: the figures alone, for whoever asks every two seconds. */
 void status_write_traffic(const struct stats_view *view, struct buf *out);
 
@@ -16,6 +17,6 @@ void status_write_traffic(const struct stats_view *view, struct buf *out);
  * process: "#", version, wall clock in seconds, "serving" or "draining", "writer" or "standby", what is wrong with the
  * storage. */
 enum { STATUS_LINE_FIELDS = 10, STATUS_HEAD_FIELDS = 6 };
-void status_write_lines(const struct stats_view *view, struct buf *out);
+bool status_write_lines(const struct stats_view *view, struct cursor *cursor, struct buf *out);
 
 #endif

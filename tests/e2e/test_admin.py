@@ -1,6 +1,7 @@
 """The admin endpoint by who asks: token, Host, Origin, the control socket; drain by request; readiness that waits."""
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -106,6 +107,39 @@ def test_the_token_is_never_logged_or_shown(launch, backends, binary):
     assert TOKEN not in "".join(map(str, run_command(binary, "check", ADMIN_TOKEN=TOKEN)))
 
 
+# --- long answers, which are written in several turns of the loop ---
+
+
+@pytest.fixture(scope="module")
+def many(module_launch, module_backends):
+    return module_launch(module_backends(), DOMAINS=",".join(f"n{i}.internal" for i in range(1001)))
+
+
+def test_a_long_answer_is_whole(many, binary):
+    status = many.status()
+    assert [entry["name"] for entry in status["names"]] == [f"n{i}.internal" for i in range(1001)]
+    metrics = many.metrics()
+    assert sum(series.startswith("portico_certificate_source{") for series in metrics) == 1001
+    assert metrics["portico_names"] == 1001
+    code, out, _ = run_command(binary, "status", STORAGE=many.storage)
+    assert code == 0 and out.endswith("\n1001 names\n")
+
+
+def test_a_client_that_has_ended_its_side_gets_it_all_the_same(many):
+    with connect(many.admin) as client:
+        client.send("GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        client.sock.shutdown(socket.SHUT_WR)
+        assert len(json.loads(client.read_response().body)["names"]) == 1001
+
+
+def test_clients_that_leave_in_the_midst_of_it_harm_nothing(many):
+    for _ in range(20):
+        with connect(many.admin) as client:
+            client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # RST
+    assert ask(many, "/livez").status == 200
+
+
 # --- the control socket ---
 
 
@@ -186,8 +220,6 @@ def test_status_on_a_terminal(launch, backends, binary, more, colored):
 
 
 def test_status_as_json_is_the_endpoints(launch, backends, binary):
-    import json
-
     portico = launch(backends())
     code, out, _ = run_command(binary, "status", "--json", STORAGE=portico.storage)
     assert code == 0
@@ -202,6 +234,7 @@ def test_the_code_of_status_tells_of_a_name_without_certificate(launch, backends
     assert code == 1
     assert "(placeholder)" in out and "validation problem, 1 in a row: " in out
     assert "1 without a valid certificate" in out
+    assert run_command(binary, "status", "--json", STORAGE=portico.storage)[0] == 1
 
 
 def test_status_falls_back_to_the_admin_listener(launch, backends, binary, tmp_path):
@@ -238,3 +271,18 @@ def test_ready_sees_a_name_that_the_certificate_does_not_cover(launch, backends)
     )
     refused = portico.ask_admin("/readyz")
     assert refused.status == 503 and b"certificate" in refused.body
+
+
+def test_a_reload_changes_the_token_and_what_ready_waits_for(launch, backends, tmp_path):
+    token, ready = tmp_path / "token", tmp_path / "ready"
+    token.write_text(TOKEN)
+    ready.write_text("listener")
+    portico = launch("http://127.0.0.1:1", ADMIN_TOKEN_FILE=token, READY_REQUIRES_FILE=ready)
+    assert ask(portico, "/readyz").status == 200
+    ready.write_text("listener,upstream")
+    portico.wait_until(lambda: ask(portico, "/readyz").status == 503, "not ready")
+    token.write_text(TOKEN + "-next")
+    portico.wait_event("reloaded", count=2)
+    assert ask(portico, "/drain", "POST", token=TOKEN).status == 401
+    assert ask(portico, "/drain", "POST", token=TOKEN + "-next").status == 200
+    portico.wait_event("draining")

@@ -371,7 +371,7 @@ static void test_status_and_drain_nowhere(void)
                   drain = RUN_COMMAND(environment, "drain");
     check_has(status.err, "portico status: /status/lines at /no/such: no process");
     check_has(status.err, "portico status: /status/lines at off: PORTICO_ADMIN_LISTEN is off");
-    check_has(json.err, "portico status: /status at /no/such: no process");
+    check_has(json.err, "portico status: /status/lines at /no/such: no process");
     check_has(drain.err, "portico drain: /drain at /no/such: no process");
     CHECK_INT(status.code, CLI_EXIT_FATAL);
     CHECK_INT(json.code, CLI_EXIT_FATAL);

@@ -66,6 +66,7 @@ static void test_in_the_storage(void)
     struct control_socket control;
     mode_t mode = 0;
     place_make(&place);
+    umask(0);
     CHECK_INT(num_found(&place), 0);
     int fd = open_at(&place, &control);
     CHECK(in_storage(&place, ".control.sock", &mode));

@@ -20,7 +20,8 @@ static struct shown show(const char *lines, int columns, bool color)
     struct shown shown = {0};
     size_t len = 0;
     FILE *file = open_memstream(&shown.text, &len);
-    shown.fine = status_table_print(file, slice_str(lines), (struct status_look){columns, color});
+    status_table_print(file, slice_str(lines), (struct status_look){columns, color});
+    shown.fine = status_is_fine(slice_str(lines));
     fclose(file);
     return shown;
 }

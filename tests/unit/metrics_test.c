@@ -1,0 +1,166 @@
+/* What /metrics, /status and /status/lines say of names: of each in its states, and of more than fit. No worker runs. */
+#include "core/metrics.h"
+#include "core/status.h"
+
+#include "base/json_read.h"
+#include "base/limits.h"
+#include "check.h"
+#include "keeper_world.h"
+
+static struct stats_view view_of(struct kw *world, const struct side *side)
+{
+    return (struct stats_view){.keeper = side->keeper,
+                               .log = world->log,
+                               .version = "1.2.3",
+                               .started_s = 1000,
+                               .now_ms = world->wall_ms,
+                               .max_conns = 7};
+}
+
+/* Lines that begin so. */
+static unsigned num_of(const char *text, const char *begin)
+{
+    unsigned num = 0;
+    struct slice rest = slice_str(text);
+    while (rest.len)
+        num += slice_starts(slice_split(&rest, '\n'), slice_str(begin));
+    return num;
+}
+
+static void check_has(const char *text, const char *piece)
+{
+    if (!strstr(text, piece))
+        fprintf(stderr, "not found: %s\n", piece);
+    CHECK(strstr(text, piece) != NULL);
+}
+
+static const char *metrics(struct kw *world, const struct side *side, struct buf *out)
+{
+    struct stats_view view = view_of(world, side);
+    struct cursor cursor = {0};
+    out->len = 0;
+    while (metrics_write(&view, false, &cursor, out))
+        continue;
+    return buf_cstr(out);
+}
+
+static void a_name_through_its_states(void)
+{
+    struct kw world;
+    struct buf out = {0};
+    char line[160];
+    kw_init(&world);
+    struct side *side = kw_start_domains(&world, "a.example.com");
+    const char *text = metrics(&world, side, &out);
+    check_has(text, "portico_certificate_source{name=\"a.example.com\",source=\"none\"} 1\n");
+    CHECK_INT(num_of(text, "portico_certificate_not_after_seconds{"), 0);
+    kw_rest(&world);
+    kw_pass(&world, 60000);
+    text = metrics(&world, side, &out);
+    const struct cert *cert = side_serves(side, "a.example.com");
+    CHECK(cert && cert->source == CERT_ISSUED);
+    if (cert) {
+        snprintf(line, sizeof line,
+                 "portico_certificate_not_after_seconds{name=\"a.example.com\",issuer=\"%s\"} %lld\n", cert->issuer,
+                 (long long)cert->not_after_s);
+        check_has(text, line);
+        snprintf(line, sizeof line,
+                 "portico_certificate_renewal_at_seconds{name=\"a.example.com\",issuer=\"%s\"} %lld\n", cert->issuer,
+                 (long long)side_view(side, "a.example.com").renew_at_ms / 1000);
+        check_has(text, line);
+    }
+    check_has(text, "portico_acme_attempts_total{name=\"a.example.com\",result=\"issued\",problem=\"\"} 1\n");
+    CHECK_INT(num_of(text, "portico_acme_attempts_total{name=\"a.example.com\",result=\"failed\""), KEEPER_NUM_CLASSES);
+    check_has(text, "portico_names_omitted 0\n");
+    kw_cleanup(&world);
+    buf_cleanup(&out);
+}
+
+/* A renewal's instant belongs to the certificate that it was chosen for. */
+static void names_that_are_not_ordered_have_no_renewal(void)
+{
+    struct kw world;
+    struct buf out = {0};
+    kw_init(&world);
+    struct side *side = kw_start_domains(&world, "localhost");
+    kw_rest(&world);
+    const char *text = metrics(&world, side, &out);
+    check_has(text, "portico_certificate_source{name=\"localhost\",source=");
+    CHECK_INT(num_of(text, "portico_certificate_renewal_at_seconds{name=\"localhost\""), 0);
+    CHECK_INT(num_of(text, "portico_acme_attempts_total{name=\"localhost\",result=\"issued\""),
+              side_view(side, "localhost").managed ? 1 : 0);
+    kw_cleanup(&world);
+    buf_cleanup(&out);
+}
+
+/* The scrape stays bounded, and says what it leaves out; status has them all. */
+static void more_names_than_have_series(void)
+{
+    enum { MORE = 3 };
+    struct kw world;
+    struct buf out = {0}, domains = {0};
+    kw_init(&world);
+    for (int i = 0; i < LIMIT_METRIC_NAMES + MORE; i++)
+        buf_printf(&domains, "%sn%d.example.com", i ? "," : "PORTICO_DOMAINS=", i);
+    const char *entries[] = {buf_cstr(&domains), NULL};
+    struct side *side = kw_start(&world, entries);
+    const char *text = metrics(&world, side, &out);
+    CHECK_INT(num_of(text, "portico_acme_failures{"), LIMIT_METRIC_NAMES);
+    CHECK_INT(num_of(text, "portico_certificate_source{"), LIMIT_METRIC_NAMES);
+    check_has(text, "portico_names_omitted 3\n");
+    struct stats_view view = view_of(&world, side);
+    out.len = 0;
+    struct cursor cursor = {0};
+    while (status_write_lines(&view, &cursor, &out))
+        continue;
+    CHECK_INT(num_of(buf_cstr(&out), ""), 1 + LIMIT_METRIC_NAMES + MORE);
+    kw_cleanup(&world);
+    buf_cleanup(&out);
+    buf_cleanup(&domains);
+}
+
+/* Whatever a name has gone through, a line has its fields, and the JSON is JSON. */
+static void status_is_well_formed(void)
+{
+    struct kw world;
+    struct buf out = {0};
+    struct arena arena = {0};
+    struct json *json = NULL;
+    kw_init(&world);
+    struct side *side = kw_start_domains(&world, "a.example.com,b.example.com");
+    kw_rest(&world);
+    kw_pass(&world, 60000);
+    struct stats_view view = view_of(&world, side);
+    struct cursor cursor = {0};
+    while (status_write_lines(&view, &cursor, &out))
+        continue;
+    struct slice rest = buf_slice(&out);
+    for (int i = 0; rest.len; i++) {
+        struct slice line = slice_split(&rest, '\n');
+        size_t num_tabs = 0;
+        for (size_t k = 0; k < line.len; k++)
+            num_tabs += line.ptr[k] == '\t';
+        CHECK_INT(num_tabs + 1, i ? STATUS_LINE_FIELDS : STATUS_HEAD_FIELDS);
+    }
+    out.len = 0;
+    cursor = (struct cursor){0};
+    while (status_write_json(&view, &cursor, &out))
+        continue;
+    struct err err = json_parse(&arena, buf_slice(&out), 0, &json);
+    CHECK(!err_is(err));
+    const struct json *name = json_get_array(json, "names");
+    CHECK_SLICE(json_get_string(name, "name"), "a.example.com");
+    CHECK(name && name->next && !name->next->next);
+    arena_cleanup(&arena);
+    kw_cleanup(&world);
+    buf_cleanup(&out);
+}
+
+int main(void)
+{
+    RUN(a_name_through_its_states);
+    RUN(names_that_are_not_ordered_have_no_renewal);
+    RUN(more_names_than_have_series);
+    RUN(status_is_well_formed);
+    return checks_done();
+}
