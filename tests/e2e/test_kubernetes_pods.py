@@ -67,7 +67,7 @@ def start(pods, tmp_path):
         return made[-1]
 
     yield make
-    pods("pod", "rm", "-f", "-a", "-t", "1", check=False)
+    pods("pod", "rm", "-f", "-a", "-t", "0", check=False)
     pods("volume", "rm", "-f", "-a", check=False)
 
 

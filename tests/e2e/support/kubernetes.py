@@ -162,7 +162,7 @@ class Pods:
         subprocess.run(["podman", "load", "-q"], input=archive.stdout, capture_output=True, check=True, env={**os.environ, **self.env})
 
     def close(self):
-        for what in (("pod", "rm", "-f", "-a", "-t", "1"), ("volume", "rm", "-f", "-a"), ("rmi", "-f", "-a")):
+        for what in (("pod", "rm", "-f", "-a", "-t", "0"), ("volume", "rm", "-f", "-a"), ("rmi", "-f", "-a")):
             self(*what, check=False)
         with contextlib.suppress(OSError):
             shutil.rmtree(self.directory / "data")
