@@ -6,17 +6,6 @@
 
 enum { HEALTHCHECK_MS = 2000, HEALTHCHECK_ANSWER_BYTES = 1024 };
 
-static bool read_args(const struct cli_call *call, struct ask *ask)
-{
-    bool ready = call->num_args == 1 && strcmp(call->args[0], "--ready") == 0;
-    ask->path = ready ? "/readyz" : "/livez";
-    if (call->num_args == 0 || ready)
-        return true;
-    fprintf(call->err, "portico healthcheck: takes --ready or nothing, but got `%.64s`\n",
-            call->args[call->num_args - 1]);
-    return false;
-}
-
 static bool is_healthy(const struct ask *ask, const struct config *config)
 {
     const struct config_listen *listen = &config->listen.admin;
@@ -32,6 +21,7 @@ static bool is_healthy(const struct ask *ask, const struct config *config)
 
 int cli_healthcheck(const struct cli_call *call)
 {
+    bool ready;
     struct ask ask = {.err = call->err,
                       .command = "healthcheck",
                       .method = "GET",
@@ -39,8 +29,10 @@ int cli_healthcheck(const struct cli_call *call)
                       .max_bytes = HEALTHCHECK_ANSWER_BYTES};
     struct config *config;
     struct config_mistakes mistakes = {0};
-    if (!read_args(call, &ask))
-        return CLI_EXIT_USAGE;
+    int refused = cli_flag_or_nothing(call, "healthcheck", "--ready", &ready);
+    if (refused)
+        return refused;
+    ask.path = ready ? "/readyz" : "/livez";
     if (!config_load_admin(call->environment, &config, &mistakes)) {
         print_mistakes(call->err, &mistakes);
         config_mistakes_cleanup(&mistakes);

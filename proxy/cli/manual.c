@@ -23,7 +23,20 @@ const struct manual_entry manual_files[] = {
     {"/var/lib/portico",
      "account key, certificates, the local CA, back-off state; PORTICO_STORAGE names another directory. Mode 0700, of "
      "one process at a time: a second one serves from it and waits"},
+    {"/run/portico", "the control socket, by which `portico status` and `portico drain` reach the process; where that "
+                     "directory cannot be written, it is in PORTICO_STORAGE"},
     {"/etc/ssl/certs/ca-certificates.crt", "the roots by which the CA is verified"},
+    {NULL, NULL},
+};
+
+/* The paths of the admin endpoint. */
+static const struct manual_entry admin_paths[] = {
+    {"/livez", "200 while the control loop and every worker turn; nothing else counts"},
+    {"/readyz", "200 when started, while not draining, and as PORTICO_READY_REQUIRES says"},
+    {"/startupz", "200 when configuration and storage are read and the listeners are bound"},
+    {"/metrics", "OpenMetrics, or Prometheus's text"},
+    {"/status", "every name with its certificate, as JSON; the page that shows it is at /"},
+    {"/drain", "POST: as TERM"},
     {NULL, NULL},
 };
 
@@ -81,6 +94,12 @@ static void put_paragraph(FILE *file, const char *text)
     putc('\n', file);
 }
 
+static void put_paragraph_after(FILE *file, const char *text)
+{
+    fputs(".PP\n", file);
+    put_paragraph(file, text);
+}
+
 static void put_section(FILE *file, const char *title)
 {
     fprintf(file, ".SH %s\n", title);
@@ -116,13 +135,10 @@ static void put_head(FILE *file, const char *version)
                   "through ACME, renews it for ever, swaps it in memory without dropping a connection, and "
                   "forwards the requests. Names that no public CA signs get a certificate of the built-in local "
                   "CA.");
-    fputs(".PP\n", file);
-    put_paragraph(file, manual_values);
-    fputs(".PP\n", file);
-    put_paragraph(file, manual_reload);
-    fputs(".PP\n", file);
-    put_paragraph(file,
-                  "All mistakes of a configuration are told in one run; an unknown PORTICO_ name is one of them.");
+    put_paragraph_after(file, manual_values);
+    put_paragraph_after(file, manual_reload);
+    put_paragraph_after(
+        file, "All mistakes of a configuration are told in one run; an unknown PORTICO_ name is one of them.");
 }
 
 static void put_commands(FILE *file)
@@ -184,6 +200,9 @@ void manual_print(FILE *file, const char *version)
     put_variables(file);
     put_entries(file, "SIGNALS", manual_signals);
     put_entries(file, "EXIT STATUS", manual_exits);
+    put_entries(file, "ADMIN ENDPOINT", admin_paths);
+    put_paragraph_after(file, "It listens at PORTICO_ADMIN_LISTEN. From elsewhere than this machine /status, and from "
+                              "anywhere /drain, ask for PORTICO_ADMIN_TOKEN as a bearer token.");
     put_entries(file, "FILES", manual_files);
     put_examples(file);
     put_section(file, "SEE ALSO");

@@ -92,14 +92,12 @@ static int run_status(const struct cli_call *call, const struct config *config, 
 
 int cli_status(const struct cli_call *call)
 {
-    bool json = call->num_args == 1 && strcmp(call->args[0], "--json") == 0;
+    bool json;
     struct config *config;
     struct config_mistakes mistakes = {0};
-    if (call->num_args && !json) {
-        fprintf(call->err, "portico status: takes --json or nothing, but got `%.64s`\n",
-                call->args[call->num_args - 1]);
-        return CLI_EXIT_USAGE;
-    }
+    int refused = cli_flag_or_nothing(call, "status", "--json", &json);
+    if (refused)
+        return refused;
     if (!config_load_admin(call->environment, &config, &mistakes)) {
         print_mistakes(call->err, &mistakes);
         config_mistakes_cleanup(&mistakes);

@@ -100,27 +100,27 @@ static void test_defaults(void)
 
 static void test_everything_given(void)
 {
-    struct config *config = load_good(ENTRIES(
-        "PORTICO_DOMAINS=a.com", "PORTICO_UPSTREAM=unix:/run/a", "PORTICO_HTTP_LISTEN=:8080",
-        "PORTICO_HTTPS_LISTEN=[::1]:8443", "PORTICO_HTTP_MODE=off", "PORTICO_HTTPS_PUBLIC=8443",
-        "PORTICO_ADMIN_LISTEN=off", "PORTICO_ADMIN_TOKEN=0123456789abcdef", "PORTICO_READY_REQUIRES=upstream",
-        "PORTICO_STORAGE=/data//", "PORTICO_ACME_DIRECTORY=ZeroSSL",
-        "PORTICO_ACME_ACCEPT_TERMS=yes", "PORTICO_ACME_EMAIL=ops@a.com", "PORTICO_ACME_EAB_KID=kid-1",
-        "PORTICO_ACME_EAB_HMAC_KEY=AAEC_-8", "PORTICO_ACME_ACCOUNT_KEY=-----BEGIN PRIVATE KEY-----",
-        "PORTICO_ACME_CA=-----BEGIN CERTIFICATE-----", "PORTICO_ACME_RENEW_AT=1/2", CERT, KEY,
-        "PORTICO_TLS_POLICY=modern", "PORTICO_TLS_UNKNOWN_SNI=default", "PORTICO_TLS_TICKET_ROTATE=0",
-        "PORTICO_HSTS=1y", "PORTICO_UPSTREAM_CONNECT_TIMEOUT=1s", "PORTICO_UPSTREAM_WAIT=0",
-        "PORTICO_UPSTREAM_RESPONSE_TIMEOUT=5m", "PORTICO_UPSTREAM_IDLE_TIMEOUT=2s", "PORTICO_UPSTREAM_MAX_IDLE=0",
-        "PORTICO_UPSTREAM_RETRIES=0", "PORTICO_UPSTREAM_DNS_TTL=1s", "PORTICO_CLIENT_HEADER_TIMEOUT=1s",
-        "PORTICO_CLIENT_IDLE_TIMEOUT=2s", "PORTICO_STREAM_IDLE_TIMEOUT=3s", "PORTICO_MAX_REQUEST_BODY=10m",
-        "PORTICO_MAX_HEADER=64k", "PORTICO_MAX_CONNS=1000", "PORTICO_MAX_CONN_AGE=1h", "PORTICO_LOG_LEVEL=WARN",
-        "PORTICO_LOG_FORMAT=json", "PORTICO_ACCESS_LOG=combined", "PORTICO_WORKERS=3", "PORTICO_DRAIN_MIN=1s",
-        "PORTICO_DRAIN_QUIET=500ms", "PORTICO_DRAIN_TIMEOUT=20s", "PORTICO_TLS_CLIENT_CA=-----BEGIN CERTIFICATE-----",
-        "PORTICO_TLS_CLIENT_AUTH=require", "PORTICO_HTTP2=no", "PORTICO_TRUSTED_PROXIES=10.0.0.0/8, fd00::/8",
-        "PORTICO_FORWARDED=BOTH", "PORTICO_PROXY_PROTOCOL_IN=on", "PORTICO_PROXY_PROTOCOL_OUT=v2-tls",
-        "PORTICO_UPSTREAM_MAX_CONNS=10", "PORTICO_UPSTREAM_HEALTH=/up?x=1", "PORTICO_COMPRESS=zstd,gzip",
-        "PORTICO_BASIC_AUTH=ann:" BCRYPT, "PORTICO_ALLOW_IPS=192.0.2.1", "PORTICO_ERROR_PAGE=<h1>Sorry</h1>",
-        "PORTICO_REQUEST_ID=off", "PORTICO_TRACEPARENT=generate", "PORTICO_ENV_DIR=/", "PORTICO_SANDBOX=off"));
+    struct config *config = load_good(
+        ENTRIES("PORTICO_DOMAINS=a.com", "PORTICO_UPSTREAM=unix:/run/a", "PORTICO_HTTP_LISTEN=:8080",
+                "PORTICO_HTTPS_LISTEN=[::1]:8443", "PORTICO_HTTP_MODE=off", "PORTICO_HTTPS_PUBLIC=8443",
+                "PORTICO_ADMIN_LISTEN=off", "PORTICO_ADMIN_TOKEN=0123456789abcdef", "PORTICO_READY_REQUIRES=upstream",
+                "PORTICO_STORAGE=/data//", "PORTICO_ACME_DIRECTORY=ZeroSSL", "PORTICO_ACME_ACCEPT_TERMS=yes",
+                "PORTICO_ACME_EMAIL=ops@a.com", "PORTICO_ACME_EAB_KID=kid-1", "PORTICO_ACME_EAB_HMAC_KEY=AAEC_-8",
+                "PORTICO_ACME_ACCOUNT_KEY=-----BEGIN PRIVATE KEY-----", "PORTICO_ACME_CA=-----BEGIN CERTIFICATE-----",
+                "PORTICO_ACME_RENEW_AT=1/2", CERT, KEY, "PORTICO_TLS_POLICY=modern", "PORTICO_TLS_UNKNOWN_SNI=default",
+                "PORTICO_TLS_TICKET_ROTATE=0", "PORTICO_HSTS=1y", "PORTICO_UPSTREAM_CONNECT_TIMEOUT=1s",
+                "PORTICO_UPSTREAM_WAIT=0", "PORTICO_UPSTREAM_RESPONSE_TIMEOUT=5m", "PORTICO_UPSTREAM_IDLE_TIMEOUT=2s",
+                "PORTICO_UPSTREAM_MAX_IDLE=0", "PORTICO_UPSTREAM_RETRIES=0", "PORTICO_UPSTREAM_DNS_TTL=1s",
+                "PORTICO_CLIENT_HEADER_TIMEOUT=1s", "PORTICO_CLIENT_IDLE_TIMEOUT=2s", "PORTICO_STREAM_IDLE_TIMEOUT=3s",
+                "PORTICO_MAX_REQUEST_BODY=10m", "PORTICO_MAX_HEADER=64k", "PORTICO_MAX_CONNS=1000",
+                "PORTICO_MAX_CONN_AGE=1h", "PORTICO_LOG_LEVEL=WARN", "PORTICO_LOG_FORMAT=json",
+                "PORTICO_ACCESS_LOG=combined", "PORTICO_WORKERS=3", "PORTICO_DRAIN_MIN=1s", "PORTICO_DRAIN_QUIET=500ms",
+                "PORTICO_DRAIN_TIMEOUT=20s", "PORTICO_TLS_CLIENT_CA=-----BEGIN CERTIFICATE-----",
+                "PORTICO_TLS_CLIENT_AUTH=require", "PORTICO_HTTP2=no", "PORTICO_TRUSTED_PROXIES=10.0.0.0/8, fd00::/8",
+                "PORTICO_FORWARDED=BOTH", "PORTICO_PROXY_PROTOCOL_IN=on", "PORTICO_PROXY_PROTOCOL_OUT=v2-tls",
+                "PORTICO_UPSTREAM_MAX_CONNS=10", "PORTICO_UPSTREAM_HEALTH=/up?x=1", "PORTICO_COMPRESS=zstd,gzip",
+                "PORTICO_BASIC_AUTH=ann:" BCRYPT, "PORTICO_ALLOW_IPS=192.0.2.1", "PORTICO_ERROR_PAGE=<h1>Sorry</h1>",
+                "PORTICO_REQUEST_ID=off", "PORTICO_TRACEPARENT=generate", "PORTICO_ENV_DIR=/", "PORTICO_SANDBOX=off"));
     if (!config)
         return;
     for (size_t i = 0; i < config_num_rows(); i++) /* none is missing above */
@@ -229,10 +229,10 @@ static void test_mistakes_of_rows(void)
                                "    for example: PORTICO_UPSTREAM=http://app:8000\n"},
         {"PORTICO_HTTP_LISTEN=80", "PORTICO_HTTP_LISTEN: `80` has no port\n"
                                    "    for example: PORTICO_HTTP_LISTEN=:80\n"},
-        {"PORTICO_HTTPS_LISTEN=systemd:",
-         "PORTICO_HTTPS_LISTEN: `systemd:` needs a name of 1 to 255 characters behind systemd:, the FileDescriptorName= "
-         "of the socket unit\n"
-         "    for example: PORTICO_HTTPS_LISTEN=:443\n"},
+        {"PORTICO_HTTPS_LISTEN=systemd:", "PORTICO_HTTPS_LISTEN: `systemd:` needs a name of 1 to 255 characters behind "
+                                          "systemd:, the FileDescriptorName= "
+                                          "of the socket unit\n"
+                                          "    for example: PORTICO_HTTPS_LISTEN=:443\n"},
         {"PORTICO_ADMIN_LISTEN=systemd:x",
          "PORTICO_ADMIN_LISTEN: `systemd:x` would hide from `portico healthcheck` where to ask: give its address\n"
          "    for example: PORTICO_ADMIN_LISTEN=127.0.0.1:9180\n"},
@@ -273,8 +273,8 @@ static void test_mistakes_of_rows(void)
                                     "    for example: PORTICO_ACME_EMAIL=ops@example.com\n"},
         {"PORTICO_ACME_ACCOUNT_KEY=hunter2",
          "PORTICO_ACME_ACCOUNT_KEY: `(secret, 7 bytes)` holds no private key in PEM (-----BEGIN PRIVATE KEY-----)\n"},
-        {"PORTICO_ACME_CA=/etc/ssl/ca.pem", "PORTICO_ACME_CA: `(PEM, 15 bytes)` is a path, not PEM text: give it to the "
-                                            "variable that ends in _FILE\n"},
+        {"PORTICO_ACME_CA=/etc/ssl/ca.pem",
+         "PORTICO_ACME_CA: `(PEM, 15 bytes)` is a path, not PEM text: give it to the variable that ends in _FILE\n"},
         {"PORTICO_ACME_RENEW_AT=30d", "PORTICO_ACME_RENEW_AT: `30d` is neither auto nor a part of the lifetime\n"
                                       "    for example: PORTICO_ACME_RENEW_AT=2/3\n"},
         {"PORTICO_TLS_POLICY=old", "PORTICO_TLS_POLICY: `old` is none of intermediate, modern\n"
