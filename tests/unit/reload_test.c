@@ -260,7 +260,7 @@ static void what_cannot_be_put_is_told_and_tried_when_asked(void)
     world.refuses = false;
     reload_ask(world.reload);
     world_wait(&world, has_replaced);
-    CHECK_INT(world_logged(&world, "\"reloaded\""), 1);
+    CHECK(world_logged(&world, "\"reloaded\"") >= 1); /* twice where word of the file came late: who asks is always told */
     world_cleanup(&world);
 }
 
