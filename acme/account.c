@@ -1,12 +1,9 @@
 #include "acme/account.h"
 
+#include "acme/account_document.h"
 #include "acme/engine.h"
 #include "acme/jwk.h"
-#include "acme/jws.h"
 #include "acme/record.h"
-#include "base/json_read.h"
-#include "base/json_write.h"
-#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -288,20 +285,6 @@ static void account_url_was_stored(struct store_call *call, enum store_result re
     account_advance(acme);
 }
 
-/* The document's own status, where it has one (ACME-37). */
-static bool account_is_usable(const struct acme_reply *reply)
-{
-    struct arena arena = {0};
-    struct json *json = NULL;
-    bool usable = true;
-    if (!err_is(json_parse(&arena, reply->body, LIMIT_JSON_BYTES, &json))) {
-        struct slice status = json_get_string(json, "status");
-        usable = status.len == 0 || slice_eq(status, SLICE_LIT("valid"));
-    }
-    arena_cleanup(&arena);
-    return usable;
-}
-
 static void account_is_known(struct acme *acme, const struct acme_reply *reply)
 {
     struct account *account = &acme->account;
@@ -310,7 +293,7 @@ static void account_is_known(struct acme *acme, const struct acme_reply *reply)
                      SLICE_LIT("the CA gave no usable URL of the account"));
         return;
     }
-    if (!account_is_usable(reply)) {
+    if (!account_document_is_usable(reply->body)) {
         account_fail(acme, PROBLEM_ACCOUNT, err_make(ERR_STATE, 0, "account"),
                      SLICE_LIT("the ACME account has been deactivated or revoked; another account key is needed"));
         return;
@@ -325,21 +308,12 @@ static void account_is_known(struct acme *acme, const struct acme_reply *reply)
     account_write(acme, STORE_ANY, account_url_was_stored);
 }
 
-static bool account_is_contact_problem(const struct acme_reply *reply)
-{
-    struct arena arena = {0};
-    struct problem problem = problem_of_reply(&arena, reply, PROBLEM_AT_ACCOUNT, 0);
-    bool contact = problem_is(&problem, "invalidContact") || problem_is(&problem, "unsupportedContact");
-    arena_cleanup(&arena);
-    return contact;
-}
-
 static void account_registered(struct request *request, const struct acme_reply *reply)
 {
     struct acme *acme = account_of_request(request);
     if (!err_is(reply->err) && (reply->status == 200 || reply->status == 201)) {
         account_is_known(acme, reply);
-    } else if (!acme->account.without_contact && account_is_contact_problem(reply)) {
+    } else if (!acme->account.without_contact && account_reply_refuses_contact(reply)) {
         acme->account.without_contact = true;
         LOG_WARN_EVENT(acme->world.log, "acme_contact_refused",
                        LOG_STR("msg", "the CA does not take the e-mail address; registering without one"));
@@ -367,42 +341,6 @@ static bool account_may_register(struct acme *acme)
     return may;
 }
 
-/* Empty: none. */
-static void account_write_contact(struct json_writer *w, struct slice email)
-{
-    struct buf contact = {0};
-    buf_append_str(&contact, "mailto:");
-    buf_append_slice(&contact, email);
-    json_key(w, "contact");
-    json_array(w);
-    if (email.len)
-        json_string(w, buf_slice(&contact));
-    json_end_array(w);
-    buf_cleanup(&contact);
-}
-
-static struct err account_write_registration(const struct acme *acme, struct buf *out)
-{
-    const struct acme_options *options = &acme->options;
-    struct err err = ERR_OK;
-    struct json_writer w = json_writer_on(out);
-    json_object(&w);
-    if (options->accept_terms)
-        json_put_bool(&w, "termsOfServiceAgreed", true);
-    if (options->email.len && !acme->account.without_contact)
-        account_write_contact(&w, options->email);
-    if (options->eab_kid.len) {
-        struct buf binding = {0};
-        err = jws_bind_account(acme->account.key, options->eab_kid, options->eab_hmac_key, acme->directory.new_account,
-                               &binding); /* ACME-32 */
-        json_key(&w, "externalAccountBinding");
-        json_raw(&w, binding.len ? buf_slice(&binding) : SLICE_LIT("null"));
-        buf_cleanup(&binding);
-    }
-    json_end_object(&w);
-    return err;
-}
-
 static void account_ask(struct acme *acme, struct slice payload,
                         void (*done)(struct request *request, const struct acme_reply *reply))
 {
@@ -415,7 +353,8 @@ static void account_register(struct acme *acme)
     struct buf payload = {0};
     if (!account_may_register(acme))
         return;
-    struct err err = account_write_registration(acme, &payload);
+    struct err err = account_document_registration(&acme->options, !acme->account.without_contact, acme->account.key,
+                                                   acme->directory.new_account, &payload);
     if (err_is(err))
         account_fail(acme, PROBLEM_ACCOUNT, err, slice_str(err.what));
     else
@@ -423,23 +362,12 @@ static void account_register(struct acme *acme)
     buf_cleanup(&payload);
 }
 
-/* CAs say "there is none" in several words. */
-static bool account_is_unknown(const struct acme_reply *reply)
-{
-    struct arena arena = {0};
-    struct problem problem = problem_of_reply(&arena, reply, PROBLEM_AT_ACCOUNT, 0);
-    bool unknown = problem_is(&problem, "accountDoesNotExist") || problem_is(&problem, "externalAccountRequired") ||
-                   problem_is(&problem, "malformed");
-    arena_cleanup(&arena);
-    return unknown;
-}
-
 static void account_looked_up(struct request *request, const struct acme_reply *reply)
 {
     struct acme *acme = account_of_request(request);
     if (!err_is(reply->err) && (reply->status == 200 || reply->status == 201))
         account_is_known(acme, reply);
-    else if (account_is_unknown(reply))
+    else if (account_reply_says_unknown(reply))
         account_register(acme);
     else
         account_fail_reply(acme, reply);
@@ -458,7 +386,7 @@ static bool account_has_news(const struct acme *acme)
 static void account_updated(struct request *request, const struct acme_reply *reply)
 {
     struct acme *acme = account_of_request(request);
-    bool taken = !err_is(reply->err) && reply->status == 200, refused = !taken && account_is_contact_problem(reply);
+    bool taken = !err_is(reply->err) && reply->status == 200, refused = !taken && account_reply_refuses_contact(reply);
     if (taken)
         LOG_INFO_EVENT(acme->world.log, "acme_account_updated", LOG_SLICE("account", buf_slice(&acme->account.url)));
     else
@@ -477,10 +405,7 @@ static void account_update(struct acme *acme)
 {
     struct account *account = &acme->account;
     struct buf payload = {0};
-    struct json_writer w = json_writer_on(&payload);
-    json_object(&w);
-    account_write_contact(&w, acme->options.email);
-    json_end_object(&w);
+    account_document_contact(acme->options.email, &payload);
     account->busy = account->contact_told = true;
     request_send(&account->request, acme, REQUEST_BY_ACCOUNT, buf_slice(&account->url), buf_slice(&payload), false,
                  account_updated);

@@ -253,7 +253,11 @@ void reload_ask(struct reload *reload)
 struct reload *reload_new(const struct reload_options *options)
 {
     struct reload *reload = MEM_NEW(struct reload);
-    struct watch_options watch = {.loop = options->loop, .log = options->log, .ctx = reload, .stirred = reload_stirred};
+    struct watch_options watch = {.loop = options->loop,
+                                  .log = options->log,
+                                  .ctx = reload,
+                                  .stirred = reload_stirred,
+                                  .poll_ms = options->poll_ms};
     reload->options = *options;
     reload->watch = watch_new(&watch);
     tick_init(&reload->again, reload_again);

@@ -18,6 +18,7 @@ struct reload_options {
     struct log_ring *log;
     struct offload_pool *disk;
     struct offload_port *port;
+    uint64_t poll_ms;               /* of core/watch; 0: its own */
     const char *const *environment; /* outlives the reload, reads in flight too */
     void *ctx;
     const struct config *(*current)(void *ctx);

@@ -113,6 +113,7 @@ static void world_init(struct world *world)
                                      .log = log_ring_new(world->log, "control"),
                                      .disk = world->disk,
                                      .port = world->port,
+                                     .poll_ms = 100,
                                      .environment = world->environment,
                                      .ctx = world,
                                      .current = world_current,
@@ -196,6 +197,34 @@ static void a_change_before_the_start_is_found(void)
     CHECK_INT(world.num_puts, 0);
     reload_start(world.reload);
     world_wait(&world, has_replaced);
+    world_cleanup(&world);
+}
+
+static void run(const char *format, const char *dir)
+{
+    char command[512];
+    snprintf(command, sizeof command, format, dir, dir);
+    CHECK(system(command) == 0);
+}
+
+/* Behind a directory that is a link: whoever changes the link changes nothing that is watched. */
+static void a_change_that_nobody_tells_of_is_found(void)
+{
+    struct world world;
+    char entry[128];
+    world_init(&world);
+    run("mkdir %s.far && cd %s.far && mkdir one two && echo 1y > one/hsts && echo 2y > two/hsts && ln -s one now",
+        world.dir);
+    snprintf(entry, sizeof entry, "PORTICO_HSTS_FILE=%s.far/now/hsts", world.dir);
+    world.environment[2] = entry;
+    reload_start(world.reload);
+    world_wait(&world, has_replaced);
+    CHECK_SLICE(world.current->tls.hsts, "max-age=31536000");
+    run("ln -sfn two %s.far/now", world.dir);
+    world.num_replaced = 0;
+    world_wait(&world, has_replaced);
+    CHECK_SLICE(world.current->tls.hsts, "max-age=63072000");
+    run("rm -r %s.far", world.dir);
     world_cleanup(&world);
 }
 
@@ -322,6 +351,7 @@ int main(void)
 {
     RUN(a_change_is_found);
     RUN(a_change_before_the_start_is_found);
+    RUN(a_change_that_nobody_tells_of_is_found);
     RUN(who_asks_before_the_start_is_answered_then);
     RUN(storms_are_one_after_another);
     RUN(mistakes_are_told_once_but_to_whoever_asks);
