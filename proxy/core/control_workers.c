@@ -1,6 +1,5 @@
 #include "core/control_internal.h"
 
-
 /* ---- workers ---- */
 
 void control_notify_ready(struct control *control)
