@@ -29,6 +29,7 @@ enum log_state { LOG_DIRECT, LOG_RUNNING, LOG_STOPPING, LOG_ABANDONED };
 struct log {
     struct log_sink sink;
     enum log_format format;
+    bool tells_priorities;
     _Atomic int level; /* enum log_level */
     _Atomic int state; /* enum log_state */
     _Atomic(struct log_ring *) rings;
@@ -48,6 +49,11 @@ struct log *log_new(int fd, enum log_format format, enum log_level level)
     sem_init(&log->ended, 0, 0);
     pthread_mutex_init(&log->sink_lock, NULL);
     return log;
+}
+
+void log_tell_priorities(struct log *log)
+{
+    log->tells_priorities = true;
 }
 
 struct log_ring *log_ring_new(struct log *log, const char *thread_name)
@@ -227,8 +233,27 @@ static void write_direct(struct log *log, struct slice lines)
     pthread_mutex_unlock(&log->sink_lock);
 }
 
+/* syslog(3)'s numbers. */
+static const char *priority_text(enum log_level level)
+{
+    switch (level) {
+    case LOG_LEVEL_DEBUG: return "<7>";
+    case LOG_LEVEL_INFO: return "<6>";
+    case LOG_LEVEL_WARN: return "<4>";
+    case LOG_LEVEL_ERROR: return "<3>";
+    }
+    return "";
+}
+
+static void put_priority(const struct log *log, struct buf *out, enum log_level level)
+{
+    if (log->tells_priorities)
+        buf_append_str(out, priority_text(level));
+}
+
 static void format(const struct log *log, struct buf *out, const struct log_event *event)
 {
+    put_priority(log, out, event->level);
     if (log->format == LOG_FORMAT_JSON)
         log_format_json(out, event);
     else
@@ -282,6 +307,7 @@ void log_line(struct log_ring *ring, struct slice line)
         return;
     }
     begin_line(ring);
+    put_priority(ring->log, &ring->line, LOG_LEVEL_INFO);
     buf_append_slice(&ring->line, line);
     buf_append_char(&ring->line, '\n');
     end_line(ring);

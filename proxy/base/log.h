@@ -40,6 +40,8 @@ struct log_ring; /* one per thread that logs; owned by log */
  * started by log_start; until then, and after log_stop, lines are written by the thread that logs them (start-up and
  * unit tests), which waits for a stalled consumer at most a second, and once. */
 struct log *log_new(int fd, enum log_format format, enum log_level level);
+/* Before any line: each begins with its level as the journal reads it, "<6>" (sd-daemon(3)). */
+void log_tell_priorities(struct log *log);
 void log_start(struct log *log);
 /* Drains all rings (for at most a second where the consumer stalls: the rest is dropped and counted) and ends the
  * writer thread. A writer that a stopped terminal holds inside of write() is left behind, memory and all, after 1.5 s. */

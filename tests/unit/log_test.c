@@ -158,6 +158,27 @@ static void finished_lines(void)
     consumer_free(consumer);
 }
 
+static void priorities_for_the_journal(void)
+{
+    struct consumer *consumer = consumer_new();
+    struct log *log = log_new(consumer->write_fd, LOG_FORMAT_TEXT, LOG_LEVEL_DEBUG);
+    struct log_ring *ring = log_ring_new(log, "main");
+    log_tell_priorities(log);
+    log_event(ring, LOG_LEVEL_DEBUG, "a", NULL, 0);
+    log_event(ring, LOG_LEVEL_INFO, "b", NULL, 0);
+    log_event(ring, LOG_LEVEL_WARN, "c", NULL, 0);
+    log_event(ring, LOG_LEVEL_ERROR, "d", NULL, 0);
+    log_line(ring, SLICE_LIT("an answer"));
+    log_free(log);
+    struct slice got = consumer_end(consumer);
+    CHECK(slice_starts(got, SLICE_LIT("<7>2")));
+    CHECK_INT(count(got, "\n<6>2"), 1);
+    CHECK_INT(count(got, "\n<4>2"), 1);
+    CHECK_INT(count(got, "\n<3>2"), 1);
+    CHECK_INT(count(got, "\n<6>an answer\n"), 1);
+    consumer_free(consumer);
+}
+
 enum { THREADS = 4, LINES = 5000 };
 
 struct producer {
@@ -404,6 +425,7 @@ int main(void)
     RUN(direct_before_start_and_after_stop);
     RUN(levels_and_no_ring);
     RUN(finished_lines);
+    RUN(priorities_for_the_journal);
     RUN(threads_log_at_once);
     RUN(each_line_wakes_the_writer);
     RUN(a_stalled_consumer_blocks_nobody);
