@@ -13,7 +13,7 @@ import time
 import pytest
 
 from support.client import connect_tls
-from support.containers import DEPLOY, build, portico_image, run
+from support.containers import DEPLOY, ROOT, build, portico_image, run
 from support.ports import free_port
 
 pytestmark = pytest.mark.container
@@ -60,6 +60,8 @@ def test_it_is_small_and_holds_no_shell(image):
     size = int(run("docker", "image", "inspect", "-f", "{{.Size}}", image).stdout)
     print(f"image: {size / 1e6:.2f} MB")
     assert size < 10_000_000
+    stated = re.findall(r"(?:root certificates: |all of it \| )([0-9.]+)", (ROOT / "README.md").read_text() + (DEPLOY / "README.md").read_text())
+    assert len(stated) == 2 and all(abs(float(figure) - size / 1e6) < 0.5 for figure in stated)
     assert run("docker", "run", "--rm", "--entrypoint", "/bin/sh", image, check=False).returncode != 0
     assert "BoringSSL" in run("docker", "run", "--rm", image, "version").stdout
     assert run("docker", "image", "inspect", "-f", "{{.Config.User}}", image).stdout.strip() not in ("", "root", "0")

@@ -84,7 +84,8 @@ def test_the_pod_serves_and_loses_nothing_as_a_classic_sidecar(start, tmp_path):
     pod = start("base")
     https = pod.ports["https"]
     wait_until("an answer", answers(https, "app.localhost", b"Hello from NGINX"))
-    assert [admin(pod, path) for path in ("/livez", "/readyz")] == [200, 200]
+    wait_until("readiness, which waits for the app", lambda: admin(pod, "/readyz") == 200)
+    assert admin(pod, "/livez") == 200
     redirect = run("curl", "-sS", "-o", "/dev/null", "-w", "%{redirect_url}", "--resolve", f"app.localhost:{pod.ports['http']}:127.0.0.1", f"http://app.localhost:{pod.ports['http']}/x")  # fmt: skip
     assert redirect.stdout == "https://app.localhost/x"
 
