@@ -222,7 +222,7 @@ const struct config_row config_rows[NUM_ROWS] = {
         .example = "100", .apply = apply_count, .field = FIELD(upstream.max_conns), .min = 0, .max = 1000000},
     [ROW_UPSTREAM_MAX_IDLE] = {
         .text = {P "UPSTREAM_MAX_IDLE", "64", "number",
-                 "idle connections kept per backend and worker", CONFIG_RELOAD_LIVE},
+                 "idle connections kept per backend and worker; more only for a second", CONFIG_RELOAD_LIVE},
         .example = "64", .apply = apply_count, .field = FIELD(upstream.max_idle), .min = 0, .max = 65535},
     [ROW_UPSTREAM_RETRIES] = {
         .text = {P "UPSTREAM_RETRIES", "1", "number",

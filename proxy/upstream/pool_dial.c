@@ -2,6 +2,7 @@
 #include "upstream/pool_internal.h"
 #include "upstream/pool_raw.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 /* An attempt to connect, for one wait; of HTTP/2 for all that come meanwhile. */
@@ -76,13 +77,23 @@ static bool pool_dial_take_waits(struct pool_dial *dial, struct list *waits)
 
 /* ---- how it went ---- */
 
+/* For want of our own descriptors, memory or ports: no word about the backend. */
+static bool failure_is_ours(struct err err)
+{
+    if (err.kind != ERR_SYSTEM)
+        return false;
+    return err.code == EMFILE || err.code == ENFILE || err.code == ENOMEM || err.code == ENOBUFS ||
+           err.code == EADDRNOTAVAIL;
+}
+
 void pool_dial_failed(struct pool_dial *dial, struct err err)
 {
     struct backend *backend = dial->backend;
     struct list waits, *node;
     bool several = pool_dial_take_waits(dial, &waits);
     pool_dial_end(dial);
-    backend_refused(backend, several);
+    if (!failure_is_ours(err))
+        backend_refused(backend, several);
     counters_add(backend->pool->counters, COUNTER_UPSTREAM_FAILURES, 1);
     LOG_DEBUG_EVENT(backend->pool->log, "upstream_connect_failed", LOG_SLICE("upstream", backend->text),
                     LOG_ERR("error", err));

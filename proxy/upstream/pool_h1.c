@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+static const int64_t surplus_ms = 1000; /* above MAX_IDLE: what is in turn at a peak is not dialled again and again */
 static const int64_t close_margin_ms = 1000; /* by which an idle connection is closed before its backend would */
 
 /* A connection to a backend: idle in its list, or lent. Freed in its stream's last event. */
@@ -93,9 +94,9 @@ static void conn_idle(struct h1_client *client)
         h1_client_close(client);
         return;
     }
+    if (backend->num_idle > conn->max_idle && idle_ms > surplus_ms)
+        idle_ms = surplus_ms;
     tick_start(&backend->pool->loop->ticker, &conn->idle, (uint64_t)idle_ms);
-    if (backend->num_idle > conn->max_idle) /* the one that was idle longest: its client may have left */
-        pool_h1_drop_idle(backend);
 }
 
 /* ---- new ones ---- */
