@@ -40,6 +40,8 @@ static void stamp_add(struct config_sources *sources, const char *path, int64_t 
                                  (uint64_t)at.st_ctim.tv_sec,
                                  (uint64_t)at.st_ctim.tv_nsec};
         memcpy(&seen[1], what, sizeof what);
+        sources->emptied = sources->emptied ||
+                           (S_ISREG(at.st_mode) && at.st_size == 0 && at.st_mtim.tv_sec >= now_s - SOURCES_FRESH_S);
         sources->fresh = sources->fresh || at.st_mtim.tv_sec >= now_s - SOURCES_FRESH_S ||
                          at.st_ctim.tv_sec >= now_s - SOURCES_FRESH_S;
     }

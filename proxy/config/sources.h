@@ -12,6 +12,7 @@ struct config_sources {
     char **places; /* each once: the files, and the directories in which they may be replaced, ENV_DIR among them */
     size_t num_places;
     uint64_t stamp; /* of every file behind its links: what it is, its size, its times */
+    bool emptied;   /* one has just become empty: whoever writes in place empties first, and may be at it */
     bool fresh;     /* one of them changed so lately that a further change may not show in the stamp */
 };
 

@@ -68,7 +68,7 @@ static void job_work(struct offload_job *base)
     if (!loaded)
         job->config = NULL;
     config_sources_look(job->environment, &job->sources);
-    job->torn = before.stamp != job->sources.stamp;
+    job->torn = before.stamp != job->sources.stamp || job->sources.emptied;
     config_sources_cleanup(&before);
 }
 

@@ -86,5 +86,6 @@ def test_five_renewals_under_load_fail_no_request_and_close_no_connection(launch
     judge_h2load(h2load)
     assert len(kept.leaves) == 1 and kept.num > 100, "the kept connection was made anew"
     shown, serials = list(dict.fromkeys(seen)), [int(serial, 16) for serial in published(portico, "a.test")]
-    assert shown == serials, "a certificate was not shown, or an older one came back"
+    assert len(serials) - len(shown) <= 1, "only one may have come after the last look"
+    assert shown == serials[: len(shown)], "a certificate was not shown, or an older one came back"
     assert not portico.find_events("order_failed")

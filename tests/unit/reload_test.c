@@ -200,6 +200,21 @@ static void a_change_before_the_start_is_found(void)
     world_cleanup(&world);
 }
 
+/* Whoever writes in place empties the file first: that is no word that the variable is unset. */
+static void a_file_that_has_just_been_emptied_is_awaited(void)
+{
+    struct world world;
+    world_init(&world);
+    reload_start(world.reload);
+    world_put_file(&world, "PORTICO_DOMAINS", "");
+    world_wait(&world, half_a_second_is_over);
+    CHECK_INT(world.num_puts, 0);
+    world_put_file(&world, "PORTICO_DOMAINS", "b.com");
+    world_wait(&world, has_replaced);
+    CHECK_INT(world.num_puts, 1);
+    world_cleanup(&world);
+}
+
 static void run(const char *format, const char *dir)
 {
     char command[512];
@@ -289,7 +304,8 @@ static void what_cannot_be_put_is_told_and_tried_when_asked(void)
     world.refuses = false;
     reload_ask(world.reload);
     world_wait(&world, has_replaced);
-    CHECK(world_logged(&world, "\"reloaded\"") >= 1); /* twice where word of the file came late: who asks is always told */
+    CHECK(world_logged(&world, "\"reloaded\"") >=
+          1); /* twice where word of the file came late: who asks is always told */
     world_cleanup(&world);
 }
 
@@ -351,6 +367,7 @@ int main(void)
 {
     RUN(a_change_is_found);
     RUN(a_change_before_the_start_is_found);
+    RUN(a_file_that_has_just_been_emptied_is_awaited);
     RUN(a_change_that_nobody_tells_of_is_found);
     RUN(who_asks_before_the_start_is_answered_then);
     RUN(storms_are_one_after_another);
