@@ -14,10 +14,15 @@ static bool is_bcrypt_char(char c)
 }
 
 /* Variants a, b and y are one for passwords without NUL; x is PHP's broken one. */
+static bool is_variant(char c)
+{
+    return c == 'a' || c == 'b' || c == 'y';
+}
+
 static bool hash_is_bcrypt(struct slice hash)
 {
     uint64_t cost;
-    if (hash.len != HASH_BYTES || !slice_starts(hash, SLICE_LIT("$2")) || !memchr("aby", hash.ptr[2], 3) ||
+    if (hash.len != HASH_BYTES || !slice_starts(hash, SLICE_LIT("$2")) || !is_variant(hash.ptr[2]) ||
         hash.ptr[3] != '$' || !slice_decimal(slice_make(hash.ptr + 4, 2), 31, &cost) || cost < 4 || hash.ptr[6] != '$')
         return false;
     for (size_t i = HASH_HEAD_BYTES; i < HASH_BYTES; i++)

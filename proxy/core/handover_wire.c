@@ -83,10 +83,10 @@ bool handover_address(const char *directory, int dir_fd, const char *name, struc
 {
     char path[64];
     struct address address;
-    size_t dir_len = strlen(directory), name_len = strlen(name);
     address.at.local = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (dir_len + name_len + 2 <= sizeof address.at.local.sun_path) {
-        snprintf(address.at.local.sun_path, sizeof address.at.local.sun_path, "%s/%s", directory, name);
+    char *at = address.at.local.sun_path;
+    int len = snprintf(at, sizeof address.at.local.sun_path, "%s/%s", directory, name);
+    if (len > 0 && (size_t)len < sizeof address.at.local.sun_path) {
         address.len = sizeof address.at.local;
         *out_address = address;
         return true;

@@ -11,8 +11,10 @@ static struct h2_stream *answer_of(struct front *front)
 
 /* ---- the head ---- */
 
-static ssize_t answer_provide(nghttp2_session *session, int32_t id, uint8_t *buf, size_t max, uint32_t *flags,
-                              nghttp2_data_source *source, void *user)
+/* nghttp2_data_source_read_callback decides on the type of buf. */
+static ssize_t answer_provide(nghttp2_session *session, int32_t id,
+                              uint8_t *buf, /* NOLINT(readability-non-const-parameter) */
+                              size_t max, uint32_t *flags, nghttp2_data_source *source, void *user)
 {
     struct h2_stream *stream = source->ptr;
     size_t have = stream->direct.len ? stream->direct.len : stream->queue.len - stream->queue_at;

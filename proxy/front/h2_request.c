@@ -153,8 +153,8 @@ static void join_cookies(struct h2_request *request)
         if (field.id != FIELD_COOKIE)
             continue;
         if (first) {
-            memcpy(joined + at, "; ", 2);
-            at += 2;
+            joined[at++] = ';';
+            joined[at++] = ' ';
         } else {
             first = &fields->at[kept - 1];
         }
@@ -163,7 +163,8 @@ static void join_cookies(struct h2_request *request)
         at += field.value.len;
     }
     fields->num = kept;
-    first->value = slice_make(joined, at);
+    if (first)
+        first->value = slice_make(joined, at);
 }
 
 /* H3: one name for the request, whichever field it came in. What follows reads Host. */

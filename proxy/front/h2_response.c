@@ -4,10 +4,8 @@
 
 static void put(struct h2_fields *out, struct slice name, struct slice value)
 {
-    out->at[out->num++] = (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name.ptr,
-                                       .value = (uint8_t *)(uintptr_t)value.ptr,
-                                       .namelen = name.len,
-                                       .valuelen = value.len};
+    out->at[out->num++] = (nghttp2_nv){
+        .name = (uint8_t *)name.ptr, .value = (uint8_t *)value.ptr, .namelen = name.len, .valuelen = value.len};
 }
 
 static struct slice number_text(struct arena *arena, uint64_t number)

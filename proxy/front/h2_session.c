@@ -281,8 +281,8 @@ static nghttp2_option *session_options(void)
     for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
         nghttp2_option_set_user_recv_extension_type(option, (uint8_t)type);
     nghttp2_option_set_no_auto_window_update(option, 1);
-    nghttp2_option_set_max_send_header_block_length(option,
-                                                    2 * LIMIT_RESPONSE_HEAD_BYTES); /* a bound by nghttp2's sums */
+    nghttp2_option_set_max_send_header_block_length(
+        option, (size_t)2 * LIMIT_RESPONSE_HEAD_BYTES); /* a bound by nghttp2's sums */
     nghttp2_option_set_max_outbound_ack(option, LIMIT_H2_ACKS);
     nghttp2_option_set_max_continuations(option, LIMIT_H2_CONTINUATIONS);
     return option;

@@ -76,7 +76,8 @@ void traceparent_make(struct random_batch *random, const struct traceparent *fro
 {
     char *trace_id = out + VERSION_BYTES + 1, *parent_id = trace_id + TRACE_ID_BYTES + 1;
     char *flags = parent_id + PARENT_ID_BYTES + 1;
-    memcpy(out, "00-", 3);
+    out[0] = out[1] = '0';
+    out[2] = '-';
     if (from)
         memcpy(trace_id, from->trace_id.ptr, TRACE_ID_BYTES);
     else

@@ -183,16 +183,10 @@ static void types_that_gain(void)
                                      "application/jsonx",
                                      "multipart/form-data; x=text/html",
                                      "application/octet-stream; name=\"x+json\""};
-    for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) {
-        if (!compress_type_gains(slice_str(yes[i])))
-            fprintf(stderr, "%s\n", yes[i]);
+    for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++)
         CHECK(compress_type_gains(slice_str(yes[i])));
-    }
-    for (size_t i = 0; i < sizeof no / sizeof no[0]; i++) {
-        if (compress_type_gains(slice_str(no[i])))
-            fprintf(stderr, "%s\n", no[i]);
+    for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
         CHECK(!compress_type_gains(slice_str(no[i])));
-    }
 }
 
 /* ---- the decision ---- */
