@@ -165,9 +165,6 @@ def test_h4_made_you_reset(launch, holding, provoke):
                     client.read_waiting()
         except (OSError, AssertionError):
             pass
-        resets = [s for s in client.streams.values() if s.reset not in (None, REFUSED_STREAM)]
-        if provoke is PROVOKE["depends on itself"] and not resets and not client.goaways:
-            pytest.skip("the stack ignores priorities altogether, so nothing is provoked")
         client.ended(*ANY_ERROR)
     assert holding.num_seen <= RESETS + MAX_STREAMS
     assert holding.peak <= MAX_STREAMS

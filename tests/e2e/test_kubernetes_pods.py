@@ -24,7 +24,7 @@ def pods(tmp_path_factory):
     made = Pods(tmp_path_factory.mktemp("podman"))
     done = made("info", check=False)
     if done.returncode != 0:
-        pytest.skip(f"podman does not run here: {done.stderr.strip()}")
+        pytest.skip(f"this machine runs no podman: {done.stderr.strip()}")
     run("docker", "tag", nginx, "nginx:pod")
     for image in ("portico", "nginx:pod"):
         made.load(image)

@@ -25,7 +25,7 @@ def machine(tmp_path_factory, binary):
     settings = {"DOMAINS": "localhost", "UPSTREAM": "http://127.0.0.1:8000", "LOG_FORMAT": "json", "DRAIN_QUIET": "200ms"}
     made = boot(tmp_path_factory.mktemp("machine"), binary, **settings)
     if not made:
-        pytest.skip("systemd cannot be booted here: that takes root and a cgroup2 hierarchy")
+        pytest.skip("this machine boots no systemd in namespaces: that takes root and a cgroup2 hierarchy")
     yield made
     made.close()
 

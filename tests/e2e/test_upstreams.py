@@ -266,7 +266,7 @@ def hosts(tmp_path):
     script = f'mount --bind {path} /etc/hosts && exec "$@"'
     wrapper = ["unshare", "-m", "sh", "-c", script, "sh"]
     if os.geteuid() != 0 or subprocess.run([*wrapper, "true"], check=False, capture_output=True).returncode:
-        pytest.skip("needs mount namespaces")
+        pytest.skip("this machine has no mount namespaces")
     return path, wrapper
 
 
