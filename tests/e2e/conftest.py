@@ -2,7 +2,7 @@
 
 BINARY           the binary under test, usually built with sanitizers (default: build/sanitized/portico, which tests/run builds)
 BINARY_RELEASE   the one for tests marked `release` (default: BINARY)
-SKIPS_ARE_FAILURES=1 turns a skip into a failure, but for what the machine or its kernel lacks (Landlock, a second address).
+SKIPS_ARE_FAILURES=1 turns a skip into a failure.
 """
 
 import os
@@ -35,9 +35,6 @@ DEFAULTS = {
 # --- skips ---
 
 
-MACHINES = ("this machine ", "this kernel ")  # how reasons begin that are facts of where the tests run
-
-
 def _is_strict():
     return os.environ.get("SKIPS_ARE_FAILURES") == "1"
 
@@ -48,8 +45,6 @@ def pytest_runtest_makereport(item, call):
     report = outcome.get_result()
     if report.skipped and _is_strict() and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-        if str(reason).removeprefix("Skipped: ").startswith(MACHINES):
-            return  # no package installs it
         report.outcome = "failed"
         report.longrepr = f"a skip is a failure here: {reason}"
 
