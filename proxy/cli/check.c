@@ -90,15 +90,12 @@ static void print_sandbox(FILE *file, const struct config *config)
 int cli_check(const struct cli_call *call)
 {
     struct config *config;
-    struct config_mistakes mistakes = {0};
     int usage = cli_no_args(call, "check");
     if (usage)
         return usage;
-    if (!config_load(call->environment, &config, &mistakes)) {
-        print_mistakes(call->err, &mistakes);
-        config_mistakes_cleanup(&mistakes);
+    config = cli_load(call, config_load);
+    if (!config)
         return CLI_EXIT_CONFIG;
-    }
     print_values(call->out, config);
     print_names(call->out, config);
     print_terms(call->out, config);

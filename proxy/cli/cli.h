@@ -3,6 +3,8 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include "config/config.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -46,5 +48,9 @@ int cli_help(const struct cli_call *call);
 int cli_no_args(const struct cli_call *call, const char *command);
 /* For those that take one flag or nothing: 0 and whether it is there, or as above. */
 int cli_flag_or_nothing(const struct cli_call *call, const char *command, const char *flag, bool *out_given);
+/* The configuration by `load` (config_load, config_load_admin), or NULL, its mistakes printed. */
+struct config *cli_load(const struct cli_call *call,
+                        bool (*load)(const char *const *entries, struct config **out_config,
+                                     struct config_mistakes *out_mistakes));
 
 #endif

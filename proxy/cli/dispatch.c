@@ -1,5 +1,6 @@
 /* From a command's name to its function. */
 #include "cli/manual.h"
+#include "cli/print.h"
 
 #include "base/slice.h"
 #include "config/nearest.h"
@@ -52,6 +53,19 @@ int cli_no_args(const struct cli_call *call, const char *command)
         return CLI_EXIT_CLEAN;
     fprintf(call->err, "portico %s: takes no argument, but got `%.64s`\n", command, call->args[0]);
     return CLI_EXIT_USAGE;
+}
+
+struct config *cli_load(const struct cli_call *call,
+                        bool (*load)(const char *const *entries, struct config **out_config,
+                                     struct config_mistakes *out_mistakes))
+{
+    struct config *config;
+    struct config_mistakes mistakes = {0};
+    if (load(call->environment, &config, &mistakes))
+        return config;
+    print_mistakes(call->err, &mistakes);
+    config_mistakes_cleanup(&mistakes);
+    return NULL;
 }
 
 int cli_flag_or_nothing(const struct cli_call *call, const char *command, const char *flag, bool *out_given)

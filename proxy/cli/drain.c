@@ -2,7 +2,6 @@
 #include "cli/cli.h"
 
 #include "cli/ask.h"
-#include "cli/print.h"
 
 enum { DRAIN_ASK_MS = 5000, DRAIN_ANSWER_BYTES = 4096 };
 
@@ -26,15 +25,12 @@ int cli_drain(const struct cli_call *call)
                       .deadline_ms = ask_now_ms() + DRAIN_ASK_MS,
                       .max_bytes = DRAIN_ANSWER_BYTES};
     struct config *config;
-    struct config_mistakes mistakes = {0};
     int refused = cli_no_args(call, "drain");
     if (refused)
         return refused;
-    if (!config_load_admin(call->environment, &config, &mistakes)) {
-        print_mistakes(call->err, &mistakes);
-        config_mistakes_cleanup(&mistakes);
+    config = cli_load(call, config_load_admin);
+    if (!config)
         return CLI_EXIT_CONFIG;
-    }
     bool draining = ask_drain(&ask, config);
     config_unref(config);
     return draining ? CLI_EXIT_CLEAN : CLI_EXIT_FATAL;

@@ -2,7 +2,6 @@
 #include "cli/cli.h"
 
 #include "cli/ask.h"
-#include "cli/print.h"
 
 enum { HEALTHCHECK_MS = 2000, HEALTHCHECK_ANSWER_BYTES = 1024 };
 
@@ -28,16 +27,13 @@ int cli_healthcheck(const struct cli_call *call)
                       .deadline_ms = ask_now_ms() + HEALTHCHECK_MS,
                       .max_bytes = HEALTHCHECK_ANSWER_BYTES};
     struct config *config;
-    struct config_mistakes mistakes = {0};
     int refused = cli_flag_or_nothing(call, "healthcheck", "--ready", &ready);
     if (refused)
         return refused;
     ask.path = ready ? "/readyz" : "/livez";
-    if (!config_load_admin(call->environment, &config, &mistakes)) {
-        print_mistakes(call->err, &mistakes);
-        config_mistakes_cleanup(&mistakes);
+    config = cli_load(call, config_load_admin);
+    if (!config)
         return CLI_EXIT_FATAL;
-    }
     bool healthy = is_healthy(&ask, config);
     config_unref(config);
     return healthy ? CLI_EXIT_CLEAN : CLI_EXIT_FATAL;

@@ -1,7 +1,6 @@
 /* portico [run]: configuration and log, then the control thread takes over. */
 #include "cli/cli.h"
 
-#include "cli/print.h"
 #include "core/control.h"
 
 #include <stdint.h>
@@ -33,16 +32,13 @@ static bool leads_to_journal(int fd)
 int cli_run(const struct cli_call *call)
 {
     struct config *config;
-    struct config_mistakes mistakes = {0};
     bool take_over;
     int refused = cli_flag_or_nothing(call, "run", "--take-over", &take_over);
     if (refused)
         return refused;
-    if (!config_load(call->environment, &config, &mistakes)) {
-        print_mistakes(call->err, &mistakes);
-        config_mistakes_cleanup(&mistakes);
+    config = cli_load(call, config_load);
+    if (!config)
         return CLI_EXIT_CONFIG;
-    }
     struct log *log = log_new(STDOUT_FILENO, log_format_of(config, STDOUT_FILENO), config->log.level);
     if (leads_to_journal(STDOUT_FILENO))
         log_tell_priorities(log);

@@ -2,7 +2,6 @@
 #include "cli/cli.h"
 
 #include "cli/ask.h"
-#include "cli/print.h"
 #include "cli/status_table.h"
 
 #include <stdlib.h>
@@ -94,15 +93,12 @@ int cli_status(const struct cli_call *call)
 {
     bool json;
     struct config *config;
-    struct config_mistakes mistakes = {0};
     int refused = cli_flag_or_nothing(call, "status", "--json", &json);
     if (refused)
         return refused;
-    if (!config_load_admin(call->environment, &config, &mistakes)) {
-        print_mistakes(call->err, &mistakes);
-        config_mistakes_cleanup(&mistakes);
+    config = cli_load(call, config_load_admin);
+    if (!config)
         return CLI_EXIT_CONFIG;
-    }
     int code = run_status(call, config, json);
     config_unref(config);
     return code;

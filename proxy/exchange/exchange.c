@@ -177,6 +177,12 @@ void exchange_refuse(struct exchange *x, struct head *head, unsigned status, con
         exchange_fail(x, status, why);
 }
 
+void exchange_decline(struct exchange *x, unsigned status, const char *why)
+{
+    exchange_count_status(x, status);
+    exchange_cut(x, why);
+}
+
 static void exchange_unanswered(struct exchange *x)
 {
     if (x->upstream)

@@ -87,5 +87,8 @@ void exchange_drained(struct exchange *exchange);
 /* The request broke the rules, in its head or its body: answers with that status where no answer has begun, else aborts.
  * head: what was understood, may be NULL. */
 void exchange_refuse(struct exchange *exchange, struct head *head, unsigned status, const char *why);
+/* From within the front's respond: it cannot hand that answer on and has given one of that status in its place. The last
+ * call. */
+void exchange_decline(struct exchange *exchange, unsigned status, const char *why);
 
 #endif

@@ -93,7 +93,7 @@ static void answer_decline(struct h2_stream *stream)
     answer_submit_head(stream, false);
     stream->answer = NULL;
     stream->out = H2A_ENDED;
-    exchange_refuse(stream->exchange, NULL, 502, "the answer to the websocket handshake is wrong");
+    exchange_decline(stream->exchange, 502, "the answer to the websocket handshake is wrong");
 }
 
 void h2_answer_respond(struct front *base, const struct front_response *response)

@@ -141,8 +141,10 @@ def test_r12_the_answer_is_a_200_without_the_handshakes_fields(client):
 
 
 @pytest.mark.parametrize("path", ["/bad-accept", "/no-accept"])
-def test_r12_an_accept_that_is_wrong_is_502(client, path):
+def test_r12_an_accept_that_is_wrong_is_502(portico, client, path):
+    mark = portico.mark()
     stream = client.done(connect(client, path))
+    assert portico.wait_event("access", since=mark)["status"] == 502, "the log says what the client got"
     assert stream.status == 502 or stream.reset is not None
     assert stream.status != 200
     client.ping()
@@ -154,9 +156,11 @@ def test_a_refusal_is_passed_on(client):
     client.ping()
 
 
-def test_a_200_instead_of_the_101_is_no_tunnel(client):
+def test_a_200_instead_of_the_101_is_no_tunnel(portico, client):
     """RFC 8441 §5: 2xx would tell the client that the socket is open."""
+    mark = portico.mark()
     stream = client.done(connect(client, "/plain"))
+    assert portico.wait_event("access", since=mark)["status"] == 502, "the log says what the client got"
     assert stream.status >= 400 or stream.reset is not None, stream
     client.ping()
 
