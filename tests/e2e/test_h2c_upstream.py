@@ -8,7 +8,7 @@ import pytest
 from support.client import Cut
 from support.h2_backend import H2Backend, echo
 from support.nginx import Nginx
-from support.ports import free_port
+from support.ports import free_port, in_parallel
 
 h2 = pytest.importorskip("h2")
 
@@ -35,21 +35,6 @@ def h2c_nginx(tmp_path_factory, need):
     server = Nginx(tmp_path_factory.mktemp("nginx"), h2c=True)
     yield server
     server.close()
-
-
-def in_parallel(count, work):
-    """The results of work(i), each in a thread of its own."""
-    results = [None] * count
-
-    def run(i):
-        results[i] = work(i)
-
-    threads = [threading.Thread(target=run, args=[i]) for i in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    return results
 
 
 # --- what goes through ---

@@ -8,22 +8,7 @@ import pytest
 
 from support.backend import Backend, echo
 from support.h2_backend import H2Backend
-from support.ports import free_port
-
-
-def in_parallel(count, work):
-    """The results of work(i), each in a thread of its own."""
-    results = [None] * count
-
-    def run(i):
-        results[i] = work(i)
-
-    threads = [threading.Thread(target=run, args=[i]) for i in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    return results
+from support.ports import free_port, in_parallel
 
 
 def both(*backends):

@@ -1,6 +1,7 @@
 """Ports and waiting for them, for programs that cannot be asked what they listen on."""
 
 import socket
+import threading
 import time
 
 
@@ -33,3 +34,18 @@ def eventually(condition, what, timeout=10):
             return result
         assert time.monotonic() < deadline, f"not in {timeout} s: {what}"
         time.sleep(0.02)
+
+
+def in_parallel(count, work):
+    """The results of work(i), each in a thread of its own."""
+    results = [None] * count
+
+    def run(i):
+        results[i] = work(i)
+
+    threads = [threading.Thread(target=run, args=[i]) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return results
