@@ -1,6 +1,6 @@
 # The libraries that Portico stands on, as imported targets: deps::uv deps::yajl deps::nghttp2 deps::llhttp deps::crypt
-# deps::zlib deps::brotli deps::unbrotli deps::zstd deps::ssl deps::crypto. deploy/install-deps installs them all. Sets
-# BORINGSSL_SOURCE, a sentence that says which BoringSSL it is.
+# deps::zlib deps::brotli deps::unbrotli deps::zstd deps::cares deps::idn2 deps::psl deps::ssl deps::crypto.
+# deploy/install-deps installs them all. Sets BORINGSSL_SOURCE, a sentence that says which BoringSSL it is.
 include(CheckCSourceCompiles)
 include(CMakePushCheckState)
 find_package(Threads REQUIRED)
@@ -48,6 +48,10 @@ dep(brotli brotli/encode.h libbrotlienc.a libbrotlienc.a)
 dep(brotlicommon brotli/types.h libbrotlicommon.a libbrotlicommon.a)
 dep(unbrotli brotli/decode.h libbrotlidec.a libbrotlidec.a) # for the tests
 dep(zstd zstd.h libzstd.a libzstd.a)
+dep(cares ares.h libcares.a libcares.a)
+# Always shared, as libcrypt: the licence of libidn2 and of the libunistring below both (LGPL) asks for it.
+dep(idn2 idn2.h idn2 libidn2.so)
+dep(psl libpsl.h psl libpsl.so)
 
 foreach(file lib/libssl.a lib/libcrypto.a include/openssl/ssl.h)
   if(NOT EXISTS ${BORINGSSL_ROOT}/${file})

@@ -1,8 +1,11 @@
 /* portico version: what is inside. The one file that asks every library, and asks it for its version alone. */
 #include "cli/cli.h"
 
+#include <ares.h>
 #include <brotli/encode.h>
 #include <gnu/libc-version.h>
+#include <idn2.h>
+#include <libpsl.h>
 #include <llhttp.h>
 #include <nghttp2/nghttp2.h>
 #include <uv.h>
@@ -26,6 +29,9 @@ int cli_version(const struct cli_call *call)
     fprintf(call->out, "zlib %s\n", zlibVersion());
     fprintf(call->out, "brotli %u.%u.%u\n", brotli >> 24, brotli >> 12 & 0xfff, brotli & 0xfff);
     fprintf(call->out, "zstd %s\n", ZSTD_versionString());
+    fprintf(call->out, "c-ares %s\n", ares_version(NULL));
+    fprintf(call->out, "libidn2 %s\n", idn2_check_version(NULL));
+    fprintf(call->out, "libpsl %s\n", psl_get_version());
     fprintf(call->out, "glibc %s\n", gnu_get_libc_version());
     return CLI_EXIT_CLEAN;
 }
