@@ -57,7 +57,7 @@ void keeper_serve(struct keeper_name *name, struct cert *cert, struct slice dire
     cert_unref(name->cert);
     name->cert = cert;
     name_state_keep(&name->directory_url, directory_url);
-    certset_put(keeper_draft(name->keeper), name->text, cert, name->kind == NAME_ACME);
+    keeper_offer(name);
 }
 
 void keeper_announce(struct keeper_name *name)
