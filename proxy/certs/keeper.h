@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "certs/key_maker.h"
 #include "config/config.h"
 #include "net/net_loop.h"
 #include "store/store_dir.h"
@@ -31,6 +32,7 @@ struct keeper_world {
     const struct clock *clock;
     struct store *store;
     struct transport *transport; /* to the CA (certs/ca_transport); NULL where config has no ACME directory */
+    struct key_maker keys;       /* pool NULL: keys are made on the loop */
     void *ctx;
     /* Hand this to every worker; one reference comes along. Generations grow. Called from the loop, never from within a
      * call of the keeper's. */

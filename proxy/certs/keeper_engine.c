@@ -31,6 +31,17 @@ static void issuer_account_known(void *ctx, struct slice thumbprint)
         keeper_account_known(issuer->keeper, thumbprint);
 }
 
+static void issuer_make_key(void *ctx, enum key_type type, struct acme_key_job *job)
+{
+    key_maker_make(&((struct keeper_issuer *)ctx)->keeper->world.keys, type, job);
+}
+
+static void issuer_cancel_key(void *ctx, struct acme_key_job *job)
+{
+    (void)ctx;
+    key_maker_cancel(job);
+}
+
 /* ---- of which configuration ---- */
 
 struct slice config_directory_of(const struct config *config, enum issuer_rank rank)
@@ -109,6 +120,10 @@ static struct err issuer_begin(struct keeper_issuer *issuer, struct buf *out_mis
                                .account_known = issuer_account_known};
     if (issuer_directory(issuer).len == 0)
         return ERR_OK;
+    if (keeper->world.keys.pool) {
+        world.make_key = issuer_make_key;
+        world.cancel_key = issuer_cancel_key;
+    }
     return engine_make(&world, keeper->config, issuer->rank, &issuer->acme, out_mistake);
 }
 
