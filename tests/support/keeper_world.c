@@ -463,7 +463,7 @@ struct view_search {
 static void view_compare(void *ctx, const struct keeper_name_view *view)
 {
     struct view_search *search = ctx;
-    if (slice_eq(view->name, search->name))
+    if (!search->found.name.ptr && slice_eq(view->name, search->name))
         search->found = *view;
 }
 
