@@ -39,13 +39,10 @@ static void keeper_publish_draft(struct deferred *deferred)
 
 void keeper_serve(struct keeper_name *name, struct cert *cert, struct slice directory_url)
 {
-    struct certset *draft = keeper_draft(name->keeper);
-    if (name->cert && name->cert->key_is_rsa != cert->key_is_rsa) /* or it would go on beside the new one */
-        certset_remove_kind(draft, name->text, name->cert->key_is_rsa);
     cert_unref(name->cert);
     name->cert = cert;
     name_state_keep(&name->directory_url, directory_url);
-    certset_put(draft, name->text, cert, name->kind == NAME_ACME);
+    keeper_offer(name);
 }
 
 void keeper_announce(struct keeper_name *name)

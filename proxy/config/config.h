@@ -76,6 +76,7 @@ enum config_issuer {
  * says. */
 struct config_name {
     struct slice text;
+    struct slice unicode; /* as a person reads it, "*.münchen.example"; empty where that is the text itself */
     bool wildcard;
     bool ip;
     bool local; /* name_is_local: no public CA signs it */
