@@ -8,6 +8,7 @@ static void name_log_obtained(const struct keeper_name *name, const struct cert 
     char not_after[CLOCK_TEXT_BYTES];
     LOG_INFO_EVENT(name->keeper->world.log, "certificate_obtained", LOG_SLICE("name", name->text),
                    LOG_STR("serial", cert->serial), LOG_STR("issuer", cert->issuer),
+                   LOG_STR("key_type", key_type_name(name->save.key_type)),
                    LOG_STR("not_after", clock_rfc3339(cert->not_after_s * 1000, not_after)),
                    LOG_SLICE("directory", buf_slice(&name->save.directory_url)));
 }
@@ -21,6 +22,8 @@ static void name_serve_saved(struct keeper_name *name)
         cert_unref(cert);
         return;
     }
+    name_state_keep(&name->profile, buf_slice(&name->save.profile));
+    name->cert_key_type = name->save.key_type;
     keeper_serve(name, cert, buf_slice(&name->save.directory_url));
     keeper_announce(name);
 }
@@ -65,7 +68,7 @@ void keeper_commit_save(struct keeper_name *name)
     struct store *store = name->keeper->world.store;
     struct buf key = {0}, state_key = {0}, state = {0};
     buf_append_slice(&key, SLICE_LIT("certificate/"));
-    buf_append_slice(&key, name->text);
+    buf_append_slice(&key, name->record);
     keeper_state_key(name, &state_key);
     name_state_write(&name->state, &state);
     struct store_write writes[] = {
@@ -90,6 +93,7 @@ static struct err name_write_record(struct keeper_name *name, const struct acme_
                                  .account_url = result->account_url,
                                  .order_url = result->order_url,
                                  .key_type = key_type_of(result->key),
+                                 .profile = result->profile,
                                  .issued_s = keeper_wall_ms(name->keeper) / 1000,
                                  .generation = name->record_generation + 1,
                                  .replaces = name_has_issued(name) ? slice_str(name->cert->serial) : SLICE_NONE,
@@ -117,10 +121,12 @@ void keeper_commit_issued(struct keeper_name *name, const struct acme_result *re
     name->save.record = record;
     buf_append_slice(&name->save.journal_key, result->journal_key);
     name_state_keep(&name->save.directory_url, result->directory_url);
+    name_state_keep(&name->save.profile, result->profile);
+    name->save.key_type = key_type_of(result->key);
     name->save.cert = cert;
-    name->attempts.num_issued++;
-    backoff_succeeded(&name->state.backoff);
-    name_state_clear_problem(&name->state);
+    keeper_order_succeeded(name);
+    name->state.profiles.len = 0;
+    name_profiles_write(name, &name->state.profiles);
     keeper_renewal_choose(name, cert, keeper_wall_ms(name->keeper));
     name_log_obtained(name, cert);
     keeper_commit_save(name);
