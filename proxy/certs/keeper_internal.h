@@ -1,7 +1,8 @@
 /* What the parts of the keeper share: keeper.c (life, time, views), keeper_load.c (what the store holds, the right to
  * write), keeper_renewal.c (when), keeper_order.c (orders and their failure), keeper_commit.c (what became of one),
  * keeper_state.c (what is remembered of a name), keeper_engine.c (the engine), keeper_publish.c (certsets and
- * acknowledgement), keeper_local.c (placeholders and the local CA), keeper_config.c (which names there are). Control thread. */
+ * acknowledgement), keeper_challenge.c (answers to challenges), keeper_local.c (placeholders and the local CA),
+ * keeper_config.c (which names there are). Control thread. */
 #ifndef CERTS_KEEPER_INTERNAL_H
 #define CERTS_KEEPER_INTERNAL_H
 
@@ -293,10 +294,12 @@ struct certset *keeper_draft(struct keeper *keeper);
 void keeper_serve(struct keeper_name *name, struct cert *cert, struct slice directory_url);
 /* Says so in the log when every worker does. */
 void keeper_announce(struct keeper_name *name);
-/* The engine's callbacks; ctx is the keeper. */
+/* The engine's callback; ctx is the keeper. */
+void keeper_account_known(void *ctx, struct slice thumbprint);
+
+/* keeper_challenge.c: the engine's callbacks; ctx is the keeper. */
 void keeper_publish_challenge(void *ctx, struct acme_publication *asked);
 void keeper_withdraw_challenge(void *ctx, struct acme_publication *asked);
-void keeper_account_known(void *ctx, struct slice thumbprint);
 
 /* keeper_local.c */
 /* Gives the name a certificate of our own making where it has none or one that ends; returns the wall clock of the next
