@@ -38,7 +38,7 @@ static const struct config_site *route_find_site(const struct config *config, co
                                                  struct slice host)
 {
     const struct config_site *site = config_site_for(config, host);
-    if (site && config->names_from_certificate && !certset_find(set, host))
+    if (site && config->names_from_certificate && !config->on_demand_ask.len && !certset_find(set, host))
         return NULL;
     return site;
 }
