@@ -17,7 +17,7 @@ static struct seal *seal_of(const struct store *store)
 
 bool seal_wants(struct slice key)
 {
-    return !slice_starts(key, SLICE_LIT("state/"));
+    return !slice_starts(key, SLICE_LIT("state/")) && !slice_starts(key, SLICE_LIT("ledger/"));
 }
 
 const struct seal_key *seal_key_of(const struct seal *seal)
@@ -58,8 +58,8 @@ static void seal_say_sealed(struct seal *seal, enum store_result result, struct 
                    "the records of PORTICO_STORAGE are sealed with the key %.*s and PORTICO_STORAGE_KEY is the key %s: "
                    "set it to the one that they were sealed with",
                    (int)id.len, id.ptr, seal->key.id);
-    LOG_ERROR_EVENT(seal->config.log, "storage_key_wrong", LOG_STR("msg", buf_cstr(&text)), LOG_SLICE("sealed_with", id),
-                    LOG_STR("given", seal->key.id));
+    LOG_ERROR_EVENT(seal->config.log, "storage_key_wrong", LOG_STR("msg", buf_cstr(&text)),
+                    LOG_SLICE("sealed_with", id), LOG_STR("given", seal->key.id));
     seal_set_sentence(seal, buf_cstr(&text));
     buf_cleanup(&text);
 }
@@ -88,9 +88,9 @@ void seal_amend(const struct store *store, struct store_dir_report *report)
 {
     struct seal *seal = seal_of(store);
     if (report->writing == STORE_OK || report->writing == STORE_FENCED)
-        report->writing = seal->locked_out != STORE_OK  ? seal->locked_out
-                          : seal->step != SWEEP_IDLE ? STORE_FENCED
-                                                     : report->writing;
+        report->writing = seal->locked_out != STORE_OK ? seal->locked_out
+                          : seal->step != SWEEP_IDLE   ? STORE_FENCED
+                                                       : report->writing;
     if (seal->sentence.len && (!report->sentence || !report->sentence[0]))
         report->sentence = buf_cstr(&seal->sentence);
 }

@@ -1,7 +1,7 @@
 /* seal: a store over a store, whose records that hold secrets are sealed with PORTICO_STORAGE_KEY (sealed_value.h). Control
  * thread. It owns the store below and the key; it opens no file. What it adds to the contract of acme/store.h:
  *
- * - All records are sealed but those below state/, which hold no secret and are for people to read. Versions are those of
+ * - All records are sealed but those below state/ and ledger/, which hold no secret and are for people to read. Versions are those of
  *   the store below: of sealed texts, which differ with each writing of the same value.
  * - A sealed record ends in DENIED where no key is given, in WRONG_KEY where another key sealed it, in CORRUPT where it is
  *   damaged or another record's: never in NOT_FOUND. The log says it once; seal_amend says it in the report.

@@ -19,8 +19,8 @@ struct seal {
 
     /* the lock */
     struct store_lock lock;
-    struct store_lock *asked; /* borrowed; NULL: nobody wants it */
-    bool granted;             /* and passed on */
+    struct store_lock *asked;     /* borrowed; NULL: nobody wants it */
+    bool granted;                 /* and passed on */
     enum store_result locked_out; /* why it is not passed on; STORE_OK: it is, or will be */
 
     /* what is said */
@@ -31,15 +31,16 @@ struct seal {
 
     /* the sweep; runs between the grant below and ours */
     enum sweep_step step;
-    struct store_call call; /* of step */
-    bool busy;              /* it is out */
-    struct buf names;       /* of what is to be sealed, each with a NUL behind it */
-    size_t at;              /* in names */
-    bool below_previous;    /* the list is of previous/ */
-    bool foreign;           /* a record is sealed with another key */
-    enum store_result failed; /* of the first that could not be sealed */
+    struct store_call call;     /* of step */
+    bool busy;                  /* it is out */
+    struct buf names;           /* of what is to be sealed, each with a NUL behind it */
+    size_t at;                  /* in names */
+    bool below_previous;        /* the list is of previous/ */
+    bool foreign;               /* a record is sealed with another key */
+    enum store_result failed;   /* of the first that could not be sealed */
     struct buf value, previous; /* sealed, of the record that is being written */
     uint64_t version;
+    size_t num_written; /* by the commit that runs */
     size_t num_sealed;
 };
 

@@ -37,16 +37,15 @@ static void sweep_forget_values(struct seal *seal)
 static void sweep_log(struct seal *seal)
 {
     if (seal->num_sealed)
-        LOG_INFO_EVENT(seal->config.log, "storage_sealed", LOG_INT("records", seal->num_sealed),
-                       LOG_STR("key", seal->key.id),
-                       LOG_STR("msg",
-                               "records that lay in PORTICO_STORAGE in plain text are sealed with PORTICO_STORAGE_KEY "
-                               "now; the disk and its backups may still hold what they were before"));
+        LOG_INFO_EVENT(
+            seal->config.log, "storage_sealed", LOG_INT("records", seal->num_sealed), LOG_STR("key", seal->key.id),
+            LOG_STR("msg", "records that lay in PORTICO_STORAGE in plain text are sealed with PORTICO_STORAGE_KEY "
+                           "now; the disk and its backups may still hold what they were before"));
     if (seal->failed != STORE_OK)
-        LOG_ERROR_EVENT(seal->config.log, "storage_not_sealed", LOG_STR("result", store_result_text(seal->failed)),
-                        LOG_STR("msg",
-                                "some records of PORTICO_STORAGE are still in plain text: they are sealed when they are "
-                                "written next, or at the next start"));
+        LOG_ERROR_EVENT(
+            seal->config.log, "storage_not_sealed", LOG_STR("result", store_result_text(seal->failed)),
+            LOG_STR("msg", "some records of PORTICO_STORAGE are still in plain text: they are sealed when they are "
+                           "written next, or at the next start"));
 }
 
 static void sweep_end(struct seal *seal, enum store_result result)
@@ -172,6 +171,7 @@ static void sweep_got(struct seal *seal, enum store_result result, const struct 
     sweep_forget_values(seal);
     sweep_take(seal, record->key, record->value, &seal->value);
     seal->version = record->version;
+    seal->num_written = 1;
     if (slice_starts(record->key, certificate_prefix)) /* or the commit would keep it there as it was */
         sweep_get_previous(seal);
     else
@@ -180,8 +180,10 @@ static void sweep_got(struct seal *seal, enum store_result result, const struct 
 
 static void sweep_got_previous(struct seal *seal, enum store_result result, const struct store_record *record)
 {
-    if (result == STORE_OK)
+    if (result == STORE_OK) {
         sweep_take(seal, record->key, record->value, &seal->previous);
+        seal->num_written += !sealed_value_is(record->value);
+    }
     if (result == STORE_OK || result == STORE_NOT_FOUND) {
         sweep_commit(seal);
         return;
@@ -193,7 +195,7 @@ static void sweep_got_previous(struct seal *seal, enum store_result result, cons
 static void sweep_committed(struct seal *seal, enum store_result result)
 {
     if (result == STORE_OK)
-        seal->num_sealed++;
+        seal->num_sealed += seal->num_written;
     else
         sweep_fail(seal, result);
     if (result == STORE_OK || result == STORE_CONFLICT || result == STORE_TOO_BIG)
