@@ -1,6 +1,7 @@
 /* What the parts of the keeper share: keeper.c (life, time, views), keeper_load.c (what the store holds, the right to
- * write), keeper_order.c (orders and their commit), keeper_publish.c (certsets and acknowledgement), keeper_local.c
- * (placeholders and the local CA), keeper_config.c (which names there are). Control thread. */
+ * write), keeper_renewal.c (when), keeper_order.c (orders and their failure), keeper_commit.c (what became of one),
+ * keeper_state.c (what is remembered of a name), keeper_engine.c (the engine), keeper_publish.c (certsets and
+ * acknowledgement), keeper_local.c (placeholders and the local CA), keeper_config.c (which names there are). Control thread. */
 #ifndef CERTS_KEEPER_INTERNAL_H
 #define CERTS_KEEPER_INTERNAL_H
 
@@ -167,28 +168,50 @@ struct chain;
 MUST_CHECK struct err keeper_make_cert(enum cert_source source, const struct chain *chain,
                                        const struct evp_pkey_st *key, struct cert **out_cert);
 
-/* keeper_order.c */
+/* keeper_engine.c */
 MUST_CHECK struct err keeper_engine_new(struct keeper *keeper, struct buf *out_mistake);
 /* Whether one could be made of the configuration. */
 MUST_CHECK struct err keeper_engine_check(const struct keeper *keeper, const struct config *config,
                                           struct buf *out_mistake);
 /* Abandons every order; their journals stay, so that the next engine goes on from there. */
 void keeper_engine_free(struct keeper *keeper);
-/* Names that failed because of the account, or of the way to the CA, may be tried at once. */
-void keeper_order_forgive_engine(struct keeper *keeper);
-/* Ends the name's order without a trace but its journal. */
-void keeper_order_cancel(struct keeper_name *name);
+
+/* keeper_renewal.c */
+bool name_has_issued(const struct keeper_name *name);
+/* Chooses when `cert`, the one served or about to be, is replaced: once for each certificate. */
+void keeper_renewal_choose(struct keeper_name *name, const struct cert *cert, int64_t now_ms);
+/* Wall clock from which on a new certificate is wanted; 0: now. */
+int64_t keeper_renewal_wanted_ms(struct keeper_name *name, int64_t now_ms);
+
+/* keeper_order.c */
 /* Orders where it is time; returns the wall clock of the next look, INT64_MAX for none. */
 int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms);
-/* Ends all orders without a trace but their journals. */
+/* A failure of our own, whose cause `sentence` tells. */
+void keeper_order_fail_local(struct keeper_name *name, const char *step, struct err err, const char *sentence);
+/* Ends the name's order without a trace but its journal. */
+void keeper_order_cancel(struct keeper_name *name);
+/* Ends all orders so. */
 void keeper_order_cancel_all(struct keeper *keeper);
 /* What can be written may work again. */
 void keeper_order_forgive_local(struct keeper *keeper);
+/* Names that failed because of the account, or of the way to the CA, may be tried at once. */
+void keeper_order_forgive_engine(struct keeper *keeper);
+void keeper_name_cleanup(struct keeper_name *name);
+
+/* keeper_commit.c */
+/* What the CA has issued: tried, stored, served. */
+void keeper_commit_issued(struct keeper_name *name, const struct acme_result *result);
+/* Stores name->save.record once more. */
+void keeper_commit_save(struct keeper_name *name);
+void keeper_commit_forget(struct keeper_name *name);
+
+/* keeper_state.c */
 void keeper_state_init(struct keeper *keeper);
+/* state/NAME */
+void keeper_state_key(const struct keeper_name *name, struct buf *out);
 void keeper_state_dirty(struct keeper_name *name);
 /* Stores what is dirty, where we may. */
 void keeper_state_flush(struct keeper *keeper);
-void keeper_name_cleanup(struct keeper_name *name);
 
 /* keeper_publish.c */
 void keeper_publish_init(struct keeper *keeper);

@@ -8,6 +8,7 @@ SKIPS_ARE_FAILURES=1 turns a skip into a failure.
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -18,6 +19,10 @@ from support.nginx import Nginx
 from support.pebble import Pebble
 from support.portico import Portico, has_ipv6
 from support.ports import free_port
+
+# Whoever starts the tests behind a shell's `&` ignores these, and so would every process that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEFAULTS = {
