@@ -71,6 +71,13 @@ SSL *tls_client_ssl(struct tls_client *client, struct slice host)
     return ssl;
 }
 
+SSL *tls_client_ssl_unverified(struct tls_client *client, struct slice host)
+{
+    SSL *ssl = tls_client_ssl(client, host);
+    SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+    return ssl;
+}
+
 const char *tls_client_refusal(const SSL *ssl)
 {
     long result = SSL_get_verify_result(ssl);
