@@ -125,9 +125,7 @@ static void conn_secure(struct https_conn *conn)
     }
     conn->state = HTTPS_CONN_HANDSHAKING;
     conn->tls.base.sink = &conn->sink;
-    struct ssl_st *ssl =
-        way->unverified ? tls_client_ssl_unverified(way->tls, way->host) : tls_client_ssl(way->tls, way->host);
-    tls_stream_open(&conn->tls, way->loop, &conn->tcp.base, ssl, conn_established);
+    tls_stream_open(&conn->tls, way->loop, &conn->tcp.base, tls_client_ssl(way->tls, way->host), conn_established);
 }
 
 /* ---- through a proxy ---- */

@@ -48,7 +48,6 @@ struct https_conn_way {
     uint16_t port;
     bool secure;
     uint64_t max_body_bytes;       /* of an answer; 0: LIMIT_ACME_BODY_BYTES */
-    bool unverified;               /* the peer may be anybody */
     const struct address *address; /* dialled instead of host and port; NULL: these */
 };
 

@@ -189,7 +189,6 @@ void probe_send(struct net_loop *loop, struct tls_client *tls, const struct prob
                                           .port = address_port(target->address),
                                           .secure = target->secure,
                                           .max_body_bytes = INT64_MAX, /* what comes behind its beginning is not read */
-                                          .unverified = true,
                                           .address = &flight->address};
     tick_init(&flight->deadline, flight_expired);
     deferred_init(&flight->tell, flight_tell);

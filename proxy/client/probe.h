@@ -39,7 +39,7 @@ struct probe {
     struct probe_flight *flight; /* the probe's own; NULL while nothing runs */
 };
 
-/* tls outlives the connection, which may go on for a moment behind `done`: until the loop has nothing left to do. */
+/* tls: of tls_client_new_unverified; outlives the connection, which may go on for a moment behind `done`: until the loop has nothing left to do. */
 void probe_send(struct net_loop *loop, struct tls_client *tls, const struct probe_target *target, uint64_t timeout_ms,
                 struct probe *probe);
 /* Harmless for one that is done. */
