@@ -26,7 +26,7 @@ struct probe_flight {
     const struct head *head;
     struct buf body;
     struct err err;
-    bool opened, finished;
+    bool opened, finished, telling;
 };
 
 static struct probe_flight *flight_of(struct http_user *user)
@@ -57,7 +57,7 @@ static void client_maybe_free(struct probe_client *client)
 static void flight_maybe_free(struct probe_flight *flight)
 {
     struct probe_client *client = flight->client;
-    if (flight->conn || flight->asked)
+    if (flight->conn || flight->asked || flight->telling)
         return;
     tick_stop(&flight->deadline);
     deferred_stop(&flight->tell);
@@ -86,8 +86,10 @@ static void flight_tell(struct deferred *deferred)
     if (flight->conn)
         https_conn_end(flight->conn);
     probe->flight = NULL;
-    probe->done(probe, &answer);
     flight->asked = NULL;
+    flight->telling = true;
+    probe->done(probe, &answer);
+    flight->telling = false;
     flight_maybe_free(flight);
 }
 
