@@ -12,8 +12,27 @@ static const char *const challenge_statuses[] = {
     [CHALLENGE_INVALID] = "invalid",
 };
 
-/* What we serve, in order of preference. */
-static const char *const challenge_types[] = {"http-01"};
+static const char *const challenge_names[NUM_ACME_CHALLENGES] = {
+    [ACME_HTTP_01] = "http-01",
+    [ACME_TLS_ALPN_01] = "tls-alpn-01",
+    [ACME_DNS_01] = "dns-01",
+    [ACME_DNS_PERSIST_01] = "dns-persist-01",
+};
+
+const char *acme_challenge_name(enum acme_challenge challenge)
+{
+    return challenge_names[challenge];
+}
+
+bool acme_challenge_from_name(struct slice name, enum acme_challenge *out_challenge)
+{
+    for (enum acme_challenge challenge = 0; challenge < NUM_ACME_CHALLENGES; challenge++)
+        if (slice_eq(name, slice_str(challenge_names[challenge]))) {
+            *out_challenge = challenge;
+            return true;
+        }
+    return false;
+}
 
 static enum challenge_status challenge_status_from(struct slice text)
 {
@@ -43,8 +62,5 @@ bool challenge_is_usable(const struct challenge *challenge)
     if (challenge->token.len < LIMIT_TOKEN_MIN || challenge->token.len > LIMIT_TOKEN_MAX ||
         !b64url_valid(challenge->token))
         return false;
-    for (size_t i = 0; i < sizeof challenge_types / sizeof *challenge_types; i++)
-        if (slice_eq(challenge->type, slice_str(challenge_types[i])))
-            return true;
-    return false;
+    return slice_eq(challenge->type, slice_str(challenge_names[ACME_HTTP_01]));
 }

@@ -1,11 +1,25 @@
 /* challenge: one way to prove control of a name (RFC 8555 §7.1.5, §8), and which of them we can. Pure. Any thread.
- * The types that we know are a table; tls-alpn-01 and dns-01 become rows of it. */
+ * The types that we know are a table; a new one is a row of it. */
 #ifndef ACME_CHALLENGE_H
 #define ACME_CHALLENGE_H
 
 #include "acme/problem.h"
 
 struct json;
+
+/* What we can answer. */
+enum acme_challenge {
+    ACME_HTTP_01,        /* RFC 8555 §8.3 */
+    ACME_TLS_ALPN_01,    /* RFC 8737 */
+    ACME_DNS_01,         /* RFC 8555 §8.4 */
+    ACME_DNS_PERSIST_01, /* draft-ietf-acme-dns-persist */
+    NUM_ACME_CHALLENGES
+};
+
+/* "http-01", ...: the words of the protocol, of PORTICO_ACME_CHALLENGE and of logs. */
+const char *acme_challenge_name(enum acme_challenge challenge);
+/* false for a type that we do not know (ACME-46). */
+bool acme_challenge_from_name(struct slice name, enum acme_challenge *out_challenge);
 
 enum challenge_status {
     CHALLENGE_UNKNOWN,
@@ -14,6 +28,8 @@ enum challenge_status {
     CHALLENGE_VALID,
     CHALLENGE_INVALID
 };
+
+enum { CHALLENGE_MAX_ISSUER_NAMES = 10 };
 
 struct challenge {
     struct slice type, url, token;

@@ -226,7 +226,7 @@ static void order_publish(struct acme_order *order, enum order_step next)
     order->published = true;
     order->seen = false;
     order->publication = (struct acme_publication){
-        .type = progress->challenge_type,
+        .challenge = ACME_HTTP_01,
         .name = progress->challenge_name,
         .token = progress->token,
         .key_authorization = progress->key_authorization,

@@ -91,6 +91,8 @@ enum {
     LIMIT_CHAIN_CERTS = 10,
     LIMIT_TOKEN_MIN = 16, /* base64url characters of an HTTP-01 token */
     LIMIT_TOKEN_MAX = 84,
+    LIMIT_PROFILES = 8, /* of ACME_PROFILE; CAs have three or four */
+    LIMIT_PROFILE_BYTES = 64,
 
     /* Storage */
     LIMIT_STORE_VALUE_BYTES = 256 * 1024, /* a record: key and longest chain twice over; a larger file is not ours */
@@ -98,6 +100,7 @@ enum {
 
     /* Configuration */
     LIMIT_ENV_DIR_FILES = 1024,
+    LIMIT_LINE_BYTES = 256, /* of a name that a person writes */
 
     /* Logs */
     LIMIT_LOG_STRING_BYTES = 256,

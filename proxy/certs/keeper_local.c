@@ -10,16 +10,6 @@ enum {
 
 /* ---- certificates of our own making ---- */
 
-static struct err cert_of_made(enum cert_source source, const struct x509_made *made, struct cert **out_cert)
-{
-    struct buf key_der = {0};
-    struct slice leaf = buf_slice(&made->der);
-    key_write_pkcs8(made->key, &key_der);
-    struct err err = cert_new(source, &leaf, 1, buf_slice(&key_der), out_cert);
-    buf_cleanup_secret(&key_der);
-    return err;
-}
-
 static struct err name_make_local(const struct keeper_name *name, enum cert_source source, int64_t now_ms,
                                   struct cert **out_cert)
 {
@@ -29,7 +19,7 @@ static struct err name_make_local(const struct keeper_name *name, enum cert_sour
                          : placeholder_make(&name->text, 1, now_ms / 1000, &made);
     if (err_is(err))
         return err;
-    err = cert_of_made(source, &made, out_cert);
+    err = x509_made_cert(&made, source, out_cert);
     x509_made_cleanup(&made);
     return err;
 }

@@ -35,7 +35,7 @@ static const char *issuer_text(const struct config *config, const struct config_
     switch (name->issuer) {
     case CONFIG_ISSUER_ACME: return config->acme.directory.ptr;
     case CONFIG_ISSUER_INTERNAL: return "the local CA";
-    case CONFIG_ISSUER_OWN: return "PORTICO_TLS_CERT alone";
+    case CONFIG_ISSUER_OWN: return "one's own alone";
     }
     return "nobody";
 }

@@ -16,7 +16,7 @@ import pytest
 from support.backend import Backend, echo
 from support.certs import Authority
 from support.nginx import Nginx
-from support.pebble import Pebble
+from support.pebble import Pebble, newer_pebble
 from support.portico import Portico, has_ipv6
 from support.ports import free_port
 
@@ -225,6 +225,15 @@ def pebbles(tmp_path, authority):
     yield make
     for pebble in made:
         pebble.close()
+
+
+@pytest.fixture
+def newer_pebbles(pebbles):
+    """The same of a Pebble that has ARI, profiles and dns-persist-01."""
+    program = newer_pebble()
+    if not program:
+        pytest.skip("no newer Pebble; deploy/install-deps --test fetches it")
+    return lambda **kwargs: pebbles(program=program, **kwargs)
 
 
 @pytest.fixture(scope="module")

@@ -60,8 +60,7 @@ static bool world_serves(void *ctx, struct slice name, struct slice token, struc
         const struct world_publication *entry = container_of(node, struct world_publication, node);
         const struct acme_publication *publication = entry->publication;
         if (entry->acknowledged && slice_eq(publication->name, name) && slice_eq(publication->token, token) &&
-            slice_eq(publication->key_authorization, key_authorization) &&
-            slice_eq(publication->type, SLICE_LIT("http-01"))) {
+            slice_eq(publication->key_authorization, key_authorization) && publication->challenge == ACME_HTTP_01) {
             if (world->shows_seen)
                 publication->seen(entry->publication);
             return true;
