@@ -62,27 +62,41 @@ static void name_save_done(struct store_call *call, enum store_result result, co
         keeper_look_soon(name);
 }
 
-/* One commit: the certificate in, the order's journal out, the schedule with them (DESIGN.md). */
+static void name_write_key(const char *prefix, struct slice record, struct buf *out)
+{
+    buf_append_str(out, prefix);
+    buf_append_slice(out, record);
+}
+
+/* One commit: the certificate in, the journals of its order out, that with the other CA too, the schedule with them
+ * (DESIGN.md). */
 void keeper_commit_save(struct keeper_name *name)
 {
-    struct store *store = name->keeper->world.store;
-    struct buf key = {0}, state_key = {0}, state = {0};
-    buf_append_slice(&key, SLICE_LIT("certificate/"));
-    buf_append_slice(&key, name->record);
+    struct keeper *keeper = name->keeper;
+    struct buf key = {0}, state_key = {0}, state = {0}, record = {0}, other_journal = {0};
+    name_write_key("certificate/", name->record, &key);
     keeper_state_key(name, &state_key);
     name_state_write(&name->state, &state);
-    struct store_write writes[] = {
+    keeper_order_record(name, name->rank == ISSUER_FIRST ? ISSUER_FALLBACK : ISSUER_FIRST, &record);
+    name_write_key("order/", buf_slice(&record), &other_journal);
+    struct store_write writes[4] = {
         {.key = buf_slice(&key), .value = buf_slice(&name->save.record)},
         {.key = buf_slice(&state_key), .value = buf_slice(&state)},
-        {.key = buf_slice(&name->save.journal_key), .value = SLICE_NONE},
     };
+    size_t num = 2;
+    if (name->save.journal_key.len)
+        writes[num++] = (struct store_write){.key = buf_slice(&name->save.journal_key)};
+    if (keeper->issuers[ISSUER_FALLBACK].acme)
+        writes[num++] = (struct store_write){.key = buf_slice(&other_journal)};
     list_remove(&name->dirty);
     name->save.busy = true;
     name->save.call.done = name_save_done;
-    store->ops->commit(store, writes, name->save.journal_key.len ? 3 : 2, &name->save.call);
+    keeper->world.store->ops->commit(keeper->world.store, writes, num, &name->save.call);
     buf_cleanup(&key);
     buf_cleanup(&state_key);
     buf_cleanup(&state);
+    buf_cleanup(&record);
+    buf_cleanup(&other_journal);
 }
 
 static struct err name_write_record(struct keeper_name *name, const struct acme_result *result, struct buf *out)

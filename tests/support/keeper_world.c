@@ -196,20 +196,20 @@ static int64_t kw_mono_ms(const struct clock *clock)
 }
 
 /* Some worker set that has been acknowledged answers as the CA expects. */
-static bool kw_served(void *ctx, struct slice name, struct slice token, struct slice key_authorization)
+static bool kw_served(void *ctx, const struct ca_answer *asked)
 {
     struct kw *world = ctx;
     struct buf answer = {0};
     bool served = false;
     for (size_t i = 0; i < WORLD_MAX_SIDES; i++) {
         struct side *side = &world->sides[i];
-        const struct certset_name *found = side->served ? certset_find(side->served, name) : NULL;
+        const struct certset_name *found = side->served ? certset_find(side->served, asked->name) : NULL;
         if (!found || !found->managed || keeper_state(side->keeper).acknowledged < side->served->generation)
             continue;
         answer.len = 0;
-        served =
-            served || (certset_http01(side->served, token, &answer) && slice_eq(buf_slice(&answer), key_authorization));
-        keeper_challenge_seen(side->keeper, token);
+        served = served || (certset_http01(side->served, asked->token, &answer) &&
+                            slice_eq(buf_slice(&answer), asked->key_authorization));
+        keeper_challenge_seen(side->keeper, asked->token);
     }
     buf_cleanup(&answer);
     return served;
@@ -463,7 +463,7 @@ struct view_search {
 static void view_compare(void *ctx, const struct keeper_name_view *view)
 {
     struct view_search *search = ctx;
-    if (slice_eq(view->name, search->name))
+    if (!search->found.name.ptr && slice_eq(view->name, search->name))
         search->found = *view;
 }
 
