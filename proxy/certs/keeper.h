@@ -33,6 +33,7 @@ struct keeper_world {
     struct store *store;
     struct transport *transport; /* to the CA (certs/ca_transport); NULL where config has no ACME directory */
     struct key_maker keys;       /* pool NULL: keys are made on the loop */
+    struct export *export;       /* EXPORT_DIR; NULL: none */
     void *ctx;
     /* Hand this to every worker; one reference comes along. Generations grow. Called from the loop, never from within a
      * call of the keeper's. */

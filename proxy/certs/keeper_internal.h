@@ -12,6 +12,7 @@
 #include "base/map.h"
 #include "certs/alarm.h"
 #include "certs/due_queue.h"
+#include "certs/export.h"
 #include "certs/keeper.h"
 #include "certs/name_state.h"
 #include "certs/own_cert.h"
