@@ -10,7 +10,7 @@
  *   state/NAME          back-off and schedule of a name
  *   quarantine/NAME     a certificate that was issued and does not work here
  *   banned-key/HASH     a key that is never to be used again
- * NAME is followed by `:rsa` for the second certificate of a name that has two, and `:fallback` for an order at the CA behind
+ *   (NAME is followed by `:rsa` for the second certificate of a name that has two; in an order, by `:fallback` at that CA)
  *   internal-ca         the local root
  *
  * Each call ends in one callback with one of the results below, never from within the call. Three rules: "cannot read"
