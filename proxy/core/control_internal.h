@@ -17,6 +17,7 @@
 #include "core/reload.h"
 #include "core/replace.h"
 #include "core/sandbox.h"
+#include "store/seal.h"
 
 enum {
     CONTROL_TICK_MS = 1000,
@@ -55,7 +56,8 @@ struct control {
     struct offload_port *port;
     struct resolver *resolver;
     struct mailbox *mailbox;
-    struct store *store;
+    struct store *store;           /* with its seal */
+    const struct store *directory; /* below it, and its own */
     struct ca_transport *ca;
     struct keeper *keeper;
     struct desk *desk;
