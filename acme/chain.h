@@ -60,6 +60,10 @@ const char *chain_fault_text(enum chain_fault fault);
 enum chain_fault chain_check(const struct chain *chain, const struct evp_pkey_st *key, const struct slice *names,
                              size_t num_names, int64_t now_s);
 
+/* The certificate's id for renewalInfo (RFC 9773 §4.1, ACME-90), appended: base64url of the authority key identifier, a dot,
+ * base64url of the serial number's octets. ERR_INPUT where the certificate has no such identifier. */
+MUST_CHECK struct err chain_ari_id(struct slice leaf_der, struct buf *out);
+
 /* Does the leaf belong to this key? */
 bool chain_has_key(const struct chain *chain, const struct evp_pkey_st *key);
 

@@ -31,7 +31,8 @@ enum store_result {
     STORE_DENIED,      /* permission, read-only */
     STORE_TOO_BIG,
     STORE_FULL,
-    STORE_CORRUPT
+    STORE_CORRUPT,
+    STORE_WRONG_KEY /* sealed with another key than ours */
 };
 
 const char *store_result_text(enum store_result result);

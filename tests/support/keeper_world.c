@@ -380,8 +380,9 @@ static int64_t kw_next_ms(const struct kw *world, int64_t until_ms)
     int64_t next_ms = until_ms;
     for (size_t i = 0; i < WORLD_MAX_SIDES; i++) {
         const struct keeper *keeper = world->sides[i].keeper;
-        if (keeper && keeper->engine.due_ms < next_ms)
-            next_ms = keeper->engine.due_ms;
+        for (size_t rank = 0; keeper && rank < NUM_ISSUERS; rank++)
+            if (keeper->issuers[rank].alarm.due_ms < next_ms)
+                next_ms = keeper->issuers[rank].alarm.due_ms;
         if (keeper && keeper->look.due_ms < next_ms)
             next_ms = keeper->look.due_ms;
     }
@@ -397,7 +398,8 @@ static void kw_tick(struct kw *world, int64_t until_ms)
     world->wall_ms += step_ms;
     for (size_t i = 0; i < WORLD_MAX_SIDES; i++)
         if (world->sides[i].keeper) {
-            alarm_check(&world->sides[i].keeper->engine);
+            for (size_t rank = 0; rank < NUM_ISSUERS; rank++)
+                alarm_check(&world->sides[i].keeper->issuers[rank].alarm);
             alarm_check(&world->sides[i].keeper->look);
         }
 }
@@ -461,7 +463,7 @@ struct view_search {
 static void view_compare(void *ctx, const struct keeper_name_view *view)
 {
     struct view_search *search = ctx;
-    if (slice_eq(view->name, search->name))
+    if (!search->found.name.ptr && slice_eq(view->name, search->name))
         search->found = *view;
 }
 
