@@ -44,9 +44,9 @@ struct store_record {
 };
 
 enum store_condition {
-    STORE_ANY,     /* write whatever is there */
-    STORE_ABSENT,  /* only where nothing is there */
-    STORE_VERSION  /* only where `version` is there */
+    STORE_ANY,    /* write whatever is there */
+    STORE_ABSENT, /* only where nothing is there */
+    STORE_VERSION /* only where `version` is there */
 };
 
 struct store_write {

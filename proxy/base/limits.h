@@ -58,6 +58,8 @@ enum {
     LIMIT_BODY_RATE_BYTES_S = 500,     /* a body slower than this, after the grace, holds a backend hostage */
     LIMIT_BODY_RATE_GRACE_MS = 20000,
     LIMIT_DNS_ADDRESSES = 16,
+    LIMIT_DNS_RECORDS = 32,           /* TXT or CAA of a name: a busy domain has a dozen */
+    LIMIT_DNS_TEXT_BYTES = 16 * 1024, /* of those together */
     LIMIT_PARSED_KEYS = 1024, /* per worker: EVP_PKEYs kept parsed */
 
     /* Passwords */
@@ -100,6 +102,7 @@ enum {
 
     /* Configuration */
     LIMIT_ENV_DIR_FILES = 1024,
+    LIMIT_CERT_DIR_FILES = 2048, /* certificates and keys: at a start, each pair is tried for some milliseconds */
     LIMIT_LINE_BYTES = 256, /* of a name that a person writes */
 
     /* Logs */

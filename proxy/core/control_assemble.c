@@ -155,6 +155,7 @@ static bool control_start_keeper(struct control *control)
                                  .clock = &clock_system,
                                  .store = control->store,
                                  .transport = control->ca ? ca_transport_base(control->ca) : NULL,
+                                 .keys = {control->net, control->key_pool, control->port},
                                  .ctx = control,
                                  .publish = control_publish};
     struct err err = keeper_new(&world, control->config, &control->keeper, &mistake);

@@ -31,7 +31,9 @@ enum {
     POOL_SIGN_THREADS = 2,
     POOL_PASSWORD_THREADS = 2,
     POOL_DISK_THREADS = 2,
+    POOL_KEY_THREADS = 1, /* each may hold a processor for seconds; a pool apart, so that no handshake waits for it */
     POOL_NICE = 10,
+    POOL_KEY_NICE = 19,
     POOL_QUEUE = 1024,
     NUM_SIGNALS = 5
 };
@@ -50,7 +52,7 @@ struct control {
     struct log_ring *ring;
     const char *version;
     bool take_over;
-    struct offload_pool *resolve_pool, *sign_pool, *password_pool, *disk_pool;
+    struct offload_pool *resolve_pool, *sign_pool, *password_pool, *disk_pool, *key_pool;
     struct offload_port *port;
     struct resolver *resolver;
     struct mailbox *mailbox;

@@ -82,7 +82,8 @@ static bool route_connection_serves(const struct certset *set, const struct exch
     const struct certset_name *shown_name = certset_find(set, shown), *asked_name = certset_find(set, host);
     if (!shown_name && set->default_name) /* an unknown name that was served the default */
         shown_name = certset_find(set, slice_str(set->default_name));
-    return shown_name && asked_name && (shown_name == asked_name || shown_name->cert == asked_name->cert);
+    return shown_name && asked_name &&
+           (shown_name == asked_name || (shown_name->cert == asked_name->cert && shown_name->rsa == asked_name->rsa));
 }
 
 static struct route route_to_https(const struct config *config, const struct head *head, struct slice host,

@@ -8,6 +8,7 @@ SKIPS_ARE_FAILURES=1 turns a skip into a failure.
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -15,9 +16,13 @@ import pytest
 from support.backend import Backend, echo
 from support.certs import Authority
 from support.nginx import Nginx
-from support.pebble import Pebble
+from support.pebble import Pebble, newer_pebble
 from support.portico import Portico, has_ipv6
 from support.ports import free_port
+
+# Whoever starts the tests behind a shell's `&` ignores these, and so would every process that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEFAULTS = {
@@ -220,6 +225,15 @@ def pebbles(tmp_path, authority):
     yield make
     for pebble in made:
         pebble.close()
+
+
+@pytest.fixture
+def newer_pebbles(pebbles):
+    """The same of a Pebble that has ARI, profiles and dns-persist-01."""
+    program = newer_pebble()
+    if not program:
+        pytest.skip("no newer Pebble; deploy/install-deps --test fetches it")
+    return lambda **kwargs: pebbles(program=program, **kwargs)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ def _end_of_question(message):
 
 
 class Dns:
-    """Answers on UDP until `stop`. `ipv6` adds AAAA ::1; `ipv4` takes the A away."""
+    """Answers on UDP and TCP until `stop`. `ipv6` adds AAAA ::1; `ipv4` takes the A away."""
 
     def __init__(self, ipv4=True, ipv6=False):
         self.addresses = {}
@@ -23,11 +23,38 @@ class Dns:
             self.addresses[A] = socket.inet_pton(socket.AF_INET, "127.0.0.1")
         if ipv6:
             self.addresses[AAAA] = socket.inet_pton(socket.AF_INET6, "::1")
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
+        self._listener, self._socket = self._bind()
         self.address = "127.0.0.1:%d" % self._socket.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @staticmethod
+    def _bind():
+        """One port of both kinds; that of TCP may be taken by somebody else."""
+        while True:
+            listener = socket.create_server(("127.0.0.1", 0))
+            datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                datagrams.bind(listener.getsockname())
+                return listener, datagrams
+            except OSError:
+                listener.close()
+                datagrams.close()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:  # closed
+                return
+            threading.Thread(target=self._serve_stream, args=(connection,), daemon=True).start()
+
+    def _serve_stream(self, connection):
+        with connection, connection.makefile("rb") as messages:
+            while len(head := messages.read(2)) == 2:
+                answer = self._answer(messages.read(struct.unpack(">H", head)[0]))
+                connection.sendall(struct.pack(">H", len(answer)) + answer)
 
     def _serve(self):
         while True:
@@ -48,3 +75,5 @@ class Dns:
         self._socket.sendto(b"", self._socket.getsockname())
         self._thread.join(5)
         self._socket.close()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()

@@ -1,6 +1,8 @@
 """Pebble, the small ACME server for tests, with its nonce rejection and random delays on unless told otherwise."""
 
 import json
+import os
+import pathlib
 import ssl
 import urllib.request
 
@@ -10,16 +12,25 @@ from .ports import free_port, wait_port
 from .process import Process
 
 
+def newer_pebble():
+    """The one with ARI, profiles and dns-persist-01 that deploy/install-deps --test fetches; None where it could not."""
+    cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    path = pathlib.Path(os.environ.get("DEPS_CACHE") or pathlib.Path(cache) / "portico") / "pebble/usr/bin/pebble"
+    return path if path.exists() else None
+
+
 class Pebble:
     """One CA. `ca_path` verifies its API, `root()` the certificates that it issues (new at each start)."""
 
-    def __init__(self, directory, authority, http_port, validity_s=90 * 86400, env=None, dns=None, port=None):
+    def __init__(self, directory, authority, http_port, validity_s=90 * 86400, env=None, dns=None, port=None, program="pebble", tls_port=1, profiles=None):
         self.directory = directory
         self.authority = authority
         self.ca_path = authority.path
         self.dns = dns or Dns()
         self.port = port or free_port()
         self.http_port = http_port
+        self.tls_port = tls_port
+        self.program = str(program)
         self.management_port = free_port()
         self.url = f"https://localhost:{self.port}/dir"
         self.process = None
@@ -30,9 +41,9 @@ class Pebble:
             "certificate": str(cert),
             "privateKey": str(key),
             "httpPort": http_port,
-            "tlsPort": 1,
+            "tlsPort": tls_port,
             "certificateValidityPeriod": validity_s,
-            "profiles": {"default": {"description": "tests", "validityPeriod": validity_s}},
+            "profiles": profiles or {"default": {"description": "tests", "validityPeriod": validity_s}},
         }
         self._config = directory / f"pebble-{self.port}.json"
         self._config.write_text(json.dumps({"pebble": config}))
@@ -49,7 +60,7 @@ class Pebble:
         }
 
     def start(self):
-        argv = ["pebble", "-strict=false", "-config", str(self._config), "-dnsserver", self.dns.address]
+        argv = [self.program, "-strict=false", "-config", str(self._config), "-dnsserver", self.dns.address]
         self.process = Process("pebble", argv, env=self._env)
         wait_port(self.process, self.management_port)
         wait_port(self.process, self.port)

@@ -1,0 +1,42 @@
+#include "acme/renewal.h"
+#include "certs/keeper_internal.h"
+
+bool name_has_issued(const struct keeper_name *name)
+{
+    return name->cert && name->cert->source == CERT_ISSUED;
+}
+
+/* Where that instant has passed when it is chosen (a clock that is ahead, a CA that dates
+ * back), half of what is left is waited for: never a storm of orders. */
+void keeper_renewal_choose(struct keeper_name *name, const struct cert *cert, int64_t now_ms)
+{
+    struct name_state *state = &name->state;
+    unsigned permille = name->keeper->config->acme.renew_at_permille;
+    int64_t until_ms = cert->not_after_s * 1000;
+    int64_t due_ms = renewal_due_s(cert->not_before_s, cert->not_after_s, permille, keeper_random()) * 1000;
+    if (due_ms <= now_ms && now_ms < until_ms)
+        due_ms = now_ms + (until_ms - now_ms) / 2;
+    state->renew_at_ms = due_ms > 0 ? due_ms : 1;
+    state->renew_permille = permille;
+    name_state_keep(&state->serial, slice_str(cert->serial));
+}
+
+static bool name_renewal_is_chosen(const struct keeper_name *name)
+{
+    const struct name_state *state = &name->state;
+    return state->renew_at_ms && state->renew_permille == name->keeper->config->acme.renew_at_permille &&
+           slice_eq(buf_slice(&state->serial), slice_str(name->cert->serial));
+}
+
+int64_t keeper_renewal_wanted_ms(struct keeper_name *name, int64_t now_ms)
+{
+    if (!name_has_issued(name) || !name_suits_config(name))
+        return 0;
+    if (now_ms >= name->cert->not_after_s * 1000)
+        return 0;
+    if (!name_renewal_is_chosen(name)) {
+        keeper_renewal_choose(name, name->cert, now_ms);
+        keeper_state_dirty(name);
+    }
+    return name->state.renew_at_ms;
+}
