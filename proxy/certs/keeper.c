@@ -147,7 +147,7 @@ void keeper_look_now(struct keeper *keeper)
 static void keeper_free(struct grave *grave)
 {
     struct keeper *keeper = container_of(grave, struct keeper, grave);
-    cert_unref(keeper->own);
+    own_certs_unref(keeper->own);
     config_unref(keeper->config);
     mem_free(keeper);
 }
@@ -185,7 +185,12 @@ struct err keeper_new(const struct keeper_world *world, const struct config *con
     keeper_load_init(keeper);
     keeper_state_init(keeper);
     keeper_commands_init(keeper);
-    struct err err = keeper_own_of(config, &keeper->own, out_mistake);
+    struct internal_ca *root = NULL;
+    struct err err = own_certs_new(config, NULL, &keeper->own, out_mistake);
+    if (!err_is(err))
+        err = keeper_root_of(config, keeper_wall_ms(keeper) / 1000, &root, out_mistake);
+    if (root)
+        keeper_root_replace(keeper, root);
     if (!err_is(err)) {
         keeper_set_names(keeper);
         err = keeper_orders(keeper) ? keeper_engines_new(keeper, out_mistake) : ERR_OK;
