@@ -393,6 +393,8 @@ static void test_directories(void)
     CHECK_SLICE(read.new_order, LE "new-order");
     CHECK_SLICE(read.renewal_info, LE "renewal-info");
     CHECK_SLICE(read.terms_url, "https://letsencrypt.org/documents/LE-SA-v1.5.pdf");
+    CHECK_INT(read.num_caa_identities, 1);
+    CHECK_SLICE(read.caa_identities[0], "letsencrypt.org");
     CHECK(!read.external_account_required);
     CHECK_INT(read.num_profiles, 1);
     CHECK_SLICE(read.profiles[0], "classic");
