@@ -36,9 +36,17 @@ struct account {
     struct list waiters;
 };
 
+/* What a waiter needs, from the most to the least. */
+enum account_want {
+    ACCOUNT_WANTED,          /* an account, made if there is none, and the directory */
+    ACCOUNT_WANTED_AS_IT_IS, /* the same, but none is made: a problem where there is none */
+    DIRECTORY_WANTED         /* the directory alone */
+};
+
 /* Embedded by who needs account and directory. */
 struct account_waiter {
     struct list node;
+    enum account_want want;
     /* problem NULL: both are ready. Otherwise valid during the call. */
     void (*done)(struct account_waiter *waiter, const struct problem *problem);
 };

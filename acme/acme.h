@@ -106,6 +106,10 @@ struct slice acme_thumbprint(const struct acme *acme);
 /* The account's URL; ptr NULL until the CA has told it. */
 struct slice acme_account_url(const struct acme *acme);
 
+/* How far this machine's clock is ahead of the CA's, by the Date of its last answer; negative: behind; 0: it fits, or nothing
+ * has been heard. */
+int64_t acme_clock_skew_ms(const struct acme *acme);
+
 /* Both views, valid while `done` runs. */
 struct acme_result {
     bool issued;
@@ -135,7 +139,8 @@ struct acme_order_spec {
     /* Names the journal: `order/RECORD`; the keeper's certificate is `certificate/RECORD`. Usually the name. One order
      * per record at a time. */
     struct slice record;
-    const struct slice *names; /* 1 to ACME_MAX_NAMES DNS names: lower-case A-labels, no trailing dot (ACME-39) */
+    const struct slice
+        *names; /* 1 to ACME_MAX_NAMES: lower-case A-labels, no trailing dot (ACME-39), or addresses (ACME-83) */
     size_t num_names;
     enum key_type key_type; /* of the certificate; a journalled order with another is not resumed */
     /* What may be answered, in order of preference; the first that the CA offers and that suits the name is taken (ACME-47:
@@ -161,7 +166,7 @@ struct acme_order_spec {
 struct acme_order *acme_order_new(struct acme *acme, const struct acme_order_spec *spec);
 /* Without `done`. The journal stays, and so does what the CA knows: the next order of this record goes on from there. */
 void acme_order_cancel(struct acme_order *order);
-/* The step it is at, for status: "queued", "new-order", "poll-authz", ... A literal. */
+/* The step it is at, for status: "queued", "key", "new-order", "poll-authz", ... A literal. */
 const char *acme_order_step(const struct acme_order *order);
 
 #endif

@@ -27,6 +27,7 @@ struct chain {
     int64_t not_before_s, not_after_s; /* seconds since 1970, UTC */
     struct slice serial;               /* lower-case hexadecimal octets of the INTEGER, a leading 00 kept */
     struct slice issuer;               /* common name of the issuer, else its whole name on one line */
+    struct slice top_issuer;           /* the same of the last certificate: who the chain leads to (ACME-62) */
     struct slice *names;               /* dNSName and iPAddress of the SAN: lower case, addresses in text */
     size_t num_names;
     bool other_names; /* the SAN holds names of other kinds too */
@@ -58,6 +59,10 @@ const char *chain_fault_text(enum chain_fault fault);
  * names out (a certificate of the user's own). now_s: wall clock. A notBefore up to five minutes ahead is let pass: clocks differ. */
 enum chain_fault chain_check(const struct chain *chain, const struct evp_pkey_st *key, const struct slice *names,
                              size_t num_names, int64_t now_s);
+
+/* The certificate's id for renewalInfo (RFC 9773 §4.1, ACME-90), appended: base64url of the authority key identifier, a dot,
+ * base64url of the serial number's octets. ERR_INPUT where the certificate has no such identifier. */
+MUST_CHECK struct err chain_ari_id(struct slice leaf_der, struct buf *out);
 
 /* Does the leaf belong to this key? */
 bool chain_has_key(const struct chain *chain, const struct evp_pkey_st *key);

@@ -5,6 +5,7 @@
 #include "acme/account.h"
 #include "acme/acme.h"
 #include "acme/directory.h"
+#include "acme/leftovers.h"
 #include "acme/nonce.h"
 #include "acme/request.h"
 #include "base/list.h"
@@ -19,6 +20,7 @@ struct acme {
     struct directory directory; /* new_order.ptr NULL: not read yet */
     int64_t directory_read_ms;  /* monotonic */
     struct account account;
+    struct leftovers leftovers;
 
     struct list queued, running, finished; /* orders */
     size_t num_running;

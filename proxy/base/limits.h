@@ -108,6 +108,7 @@ enum {
 
     /* Configuration */
     LIMIT_ENV_DIR_FILES = 1024,
+    LIMIT_CERT_DIR_FILES = 2048, /* certificates and keys: at a start, each pair is tried for some milliseconds */
     LIMIT_LINE_BYTES = 256, /* of a name that a person writes */
 
     /* Logs */

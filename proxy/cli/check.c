@@ -57,6 +57,11 @@ static void print_names(FILE *file, const struct config *config)
     for (size_t i = 0; i < config->num_names; i++) {
         const struct config_name *name = &config->names[i];
         fprintf(file, "%s ", name->text.ptr);
+        if (name->unicode.len) {
+            putc('(', file);
+            print_escaped(file, name->unicode);
+            fputs(") ", file);
+        }
         print_site(file, name->site);
         fprintf(file, "  (certificate of %s)\n", issuer_text(config, name));
     }

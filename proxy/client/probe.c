@@ -2,7 +2,15 @@
 
 #include "client/https_conn.h"
 
-/* Owned by nobody: it frees itself once its connection is gone and it has told what it has to. */
+struct probe_client {
+    struct net_loop *loop;
+    struct tls_client *tls; /* NULL until it is needed */
+    struct list flights;
+    bool closing;
+    struct grave grave;
+};
+
+/* Frees itself once its connection is gone and it has told what it has to. */
 struct probe_flight {
     struct http_user user;
     struct https_conn_way way;
@@ -10,14 +18,15 @@ struct probe_flight {
     struct buf host, request;
     struct https_conn *conn; /* NULL: gone */
     struct probe *asked;     /* NULL: nobody waits any more */
-    struct net_loop *loop;
+    struct probe_client *client;
+    struct list node; /* in client->flights */
     struct tick deadline;
     struct deferred tell;
     struct arena arena; /* of the answer's head */
     const struct head *head;
     struct buf body;
     struct err err;
-    bool opened, finished;
+    bool opened, finished, telling;
 };
 
 static struct probe_flight *flight_of(struct http_user *user)
@@ -32,9 +41,23 @@ static struct probe_flight *flight_of_conn(struct https_conn *conn)
 
 /* ---- the end ---- */
 
+static void client_free(struct grave *grave)
+{
+    struct probe_client *client = container_of(grave, struct probe_client, grave);
+    tls_client_free(client->tls);
+    mem_free(client);
+}
+
+static void client_maybe_free(struct probe_client *client)
+{
+    if (client->closing && list_empty(&client->flights))
+        graveyard_bury(&client->loop->graveyard, &client->grave, client_free);
+}
+
 static void flight_maybe_free(struct probe_flight *flight)
 {
-    if (flight->conn || flight->asked)
+    struct probe_client *client = flight->client;
+    if (flight->conn || flight->asked || flight->telling)
         return;
     tick_stop(&flight->deadline);
     deferred_stop(&flight->tell);
@@ -42,7 +65,9 @@ static void flight_maybe_free(struct probe_flight *flight)
     buf_cleanup(&flight->request);
     buf_cleanup(&flight->body);
     arena_cleanup(&flight->arena);
+    list_remove(&flight->node);
     mem_free(flight);
+    client_maybe_free(client);
 }
 
 /* Out of whatever event ended it: only now may the connection be ended, and `done` do as it likes. */
@@ -61,8 +86,10 @@ static void flight_tell(struct deferred *deferred)
     if (flight->conn)
         https_conn_end(flight->conn);
     probe->flight = NULL;
-    probe->done(probe, &answer);
     flight->asked = NULL;
+    flight->telling = true;
+    probe->done(probe, &answer);
+    flight->telling = false;
     flight_maybe_free(flight);
 }
 
@@ -74,7 +101,7 @@ static void flight_finish(struct probe_flight *flight, struct err err)
     flight->err = err;
     tick_stop(&flight->deadline);
     if (flight->asked)
-        deferred_start(flight->loop, &flight->tell);
+        deferred_start(flight->client->loop, &flight->tell);
 }
 
 static void flight_expired(struct tick *tick)
@@ -175,21 +202,25 @@ static void flight_write_request(struct probe_flight *flight, const struct probe
     h1_write_end(&flight->request);
 }
 
-void probe_send(struct net_loop *loop, struct tls_client *tls, const struct probe_target *target, uint64_t timeout_ms,
+void probe_send(struct probe_client *client, const struct probe_target *target, uint64_t timeout_ms,
                 struct probe *probe)
 {
+    struct net_loop *loop = client->loop;
     struct probe_flight *flight = MEM_NEW(struct probe_flight);
-    *flight =
-        (struct probe_flight){.user = {&flight_user_ops}, .address = *target->address, .asked = probe, .loop = loop};
+    if (target->secure && !client->tls)
+        client->tls = tls_client_new_unverified();
+    *flight = (struct probe_flight){
+        .user = {&flight_user_ops}, .address = *target->address, .asked = probe, .client = client};
     buf_append_slice(&flight->host, target->host);
     flight_write_request(flight, target);
     flight->way = (struct https_conn_way){.loop = loop,
-                                          .tls = tls,
+                                          .tls = client->tls,
                                           .host = buf_slice(&flight->host),
                                           .port = address_port(target->address),
                                           .secure = target->secure,
                                           .max_body_bytes = INT64_MAX, /* what comes behind its beginning is not read */
                                           .address = &flight->address};
+    list_append(&client->flights, &flight->node);
     tick_init(&flight->deadline, flight_expired);
     deferred_init(&flight->tell, flight_tell);
     tick_start(&loop->ticker, &flight->deadline, timeout_ms);
@@ -210,4 +241,26 @@ void probe_cancel(struct probe *probe)
     if (flight->conn)
         https_conn_end(flight->conn);
     flight_maybe_free(flight);
+}
+
+struct probe_client *probe_client_new(struct net_loop *loop)
+{
+    struct probe_client *client = MEM_NEW(struct probe_client);
+    client->loop = loop;
+    list_init(&client->flights);
+    return client;
+}
+
+void probe_client_close(struct probe_client *client)
+{
+    if (!client || client->closing)
+        return;
+    LIST_EACH(&client->flights, node)
+    {
+        struct probe_flight *flight = container_of(node, struct probe_flight, node);
+        if (flight->asked)
+            probe_cancel(flight->asked);
+    }
+    client->closing = true;
+    client_maybe_free(client);
 }

@@ -8,8 +8,8 @@
 #include "net/address.h"
 #include "net/net_loop.h"
 
+struct probe_client;
 struct probe_flight;
-struct tls_client;
 
 enum { PROBE_MS = 10000, PROBE_BODY_BYTES = 256 };
 
@@ -39,8 +39,11 @@ struct probe {
     struct probe_flight *flight; /* the probe's own; NULL while nothing runs */
 };
 
-/* tls: of tls_client_new_unverified; outlives the connection, which may go on for a moment behind `done`: until the loop has nothing left to do. */
-void probe_send(struct net_loop *loop, struct tls_client *tls, const struct probe_target *target, uint64_t timeout_ms,
+struct probe_client *probe_client_new(struct net_loop *loop);
+/* Probes that run end without `done`; frees itself once its connections are closed. NULL is fine. */
+void probe_client_close(struct probe_client *client);
+
+void probe_send(struct probe_client *client, const struct probe_target *target, uint64_t timeout_ms,
                 struct probe *probe);
 /* Harmless for one that is done. */
 void probe_cancel(struct probe *probe);

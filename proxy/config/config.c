@@ -2,6 +2,7 @@
 #include "config/apply.h"
 
 #include "base/limits.h"
+#include "config/cert_dir.h"
 
 #define P "PORTICO_"
 #define FIELD(member) offsetof(struct config, member)
@@ -215,7 +216,7 @@ const struct config_row config_rows[NUM_ROWS] = {
                  "more certificates of one's own: NAME.crt and NAME.key, NAME.pem, or tls.crt and tls.key or fullchain.pem and "
                  "privkey.pem in a directory each; it is watched",
                  CONFIG_RELOAD_LIVE},
-        .example = "/etc/portico/certs", .apply = apply_path, .field = FIELD(tls.cert_dir)},
+        .example = "/etc/portico/certs", .apply = cert_dir_apply, .field = FIELD(tls.cert_dir)},
     [ROW_EXPORT_DIR] = {
         .text = {P "EXPORT_DIR", NULL, "a directory",
                  "chain and key of each name as NAME/fullchain.pem and NAME/privkey.pem for other programs, replaced at every "

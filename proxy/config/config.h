@@ -76,6 +76,7 @@ enum config_issuer {
  * says. */
 struct config_name {
     struct slice text;
+    struct slice unicode; /* as a person reads it, "*.münchen.example"; empty where that is the text itself */
     bool wildcard;
     bool ip;
     bool local; /* name_is_local: no public CA signs it */
@@ -135,6 +136,11 @@ struct config_pem {
 
 /* Where a value came from, for `check` and for watching files later. */
 enum config_source { CONFIG_FROM_DEFAULT, CONFIG_FROM_ENVIRONMENT, CONFIG_FROM_FILE };
+
+/* A certificate of one's own with its key; both may be one file. */
+struct config_pair {
+    struct config_pem cert, key;
+};
 
 struct config_value {
     struct slice text; /* as given, or the default; secrets and PEM are masked: "(secret, 32 bytes)" */
@@ -202,6 +208,8 @@ struct config {
     struct {
         struct config_pem cert, key; /* of one's own; both or none */
         struct slice cert_dir;       /* a directory of more of them; empty: none */
+        struct config_pair *pairs;   /* what it holds, by path; NULL: nothing */
+        size_t num_pairs;
         enum config_tls_policy policy;
         enum config_unknown_sni unknown_sni;
         int64_t ticket_rotate_s;     /* 0: no tickets */

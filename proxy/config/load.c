@@ -167,6 +167,10 @@ void config_unref(const struct config *config)
     secret_free(own->internal_ca.key.text);
     secret_free(own->tls.cert.text);
     secret_free(own->tls.key.text);
+    for (size_t i = 0; i < own->tls.num_pairs; i++) {
+        secret_free(own->tls.pairs[i].cert.text); /* the key may be in the same file */
+        secret_free(own->tls.pairs[i].key.text);
+    }
     secret_free(own->tls.client_ca.text);
     secret_free(own->policy.users_text);
     map_cleanup(&own->names_map);

@@ -201,19 +201,6 @@ void certset_remove(struct certset *set, struct slice name)
     name_free(before);
 }
 
-void certset_remove_kind(struct certset *set, struct slice name, bool rsa)
-{
-    struct certset_shard *shard = certset_own_shard(set, name);
-    const struct certset_name *before = map_get(&shard->names, name);
-    if (!before)
-        return;
-    if (before->rsa)
-        shard_put(shard, name,
-                  &(struct certset_name){.cert = rsa ? before->cert : before->rsa, .managed = before->managed});
-    else if (before->cert->key_is_rsa == rsa)
-        certset_remove(set, name);
-}
-
 /* ---- challenges ---- */
 
 void certset_put_alpn(struct certset *set, struct slice sni, struct cert *cert, struct slice token)

@@ -60,8 +60,7 @@ void certset_unref(struct certset *set);
 /* Serves the name with that certificate, which is held: in the place of the one whose key is of the same kind, RSA or not;
  * one of the other kind stays beside it. */
 void certset_put(struct certset *set, struct slice name, struct cert *cert, bool managed);
-/* The name goes on with its other certificate, or is gone where it has none. */
-void certset_remove_kind(struct certset *set, struct slice name, bool rsa);
+/* With all that it has. */
 void certset_remove(struct certset *set, struct slice name);
 void certset_put_pending(struct certset *set, struct slice token, struct slice key_authorization);
 void certset_remove_pending(struct certset *set, struct slice token);

@@ -74,14 +74,12 @@ static void a_name_has_one_certificate_of_each_kind_of_key(void)
     CHECK(certset_find(copy, name)->cert == ecdsa2 && certset_find(copy, name)->rsa == rsa2);
     CHECK(!certset_find(copy, name)->managed);
     CHECK(certset_find(set, name)->cert == ecdsa && certset_find(set, name)->rsa == rsa);
-    certset_remove_kind(copy, name, false);
-    CHECK(certset_find(copy, name)->cert == rsa2 && !certset_find(copy, name)->rsa);
-    certset_remove_kind(copy, name, false); /* it has none */
-    CHECK(certset_find(copy, name) != NULL);
-    certset_remove_kind(copy, name, true);
+    certset_remove(copy, name);
     CHECK(certset_find(copy, name) == NULL);
-    certset_remove_kind(set, name, true);
-    CHECK(certset_find(set, name)->cert == ecdsa && !certset_find(set, name)->rsa);
+    certset_put(copy, name, ecdsa, true);
+    CHECK(certset_find(copy, name)->cert == ecdsa && !certset_find(copy, name)->rsa);
+    certset_remove(set, name);
+    certset_put(set, name, ecdsa, true);
     certset_put(set, name, ecdsa2, true); /* in the place of its kind */
     CHECK(certset_find(set, name)->cert == ecdsa2 && !certset_find(set, name)->rsa);
     certset_unref(copy);
@@ -151,7 +149,7 @@ static void who_asks_for_no_name_gets_an_address(void)
     certset_remove(copy, SLICE_LIT("192.0.2.1"));
     check_address(copy, "10.0.0.1", "192.0.2.2");
     check_address(set, "10.0.0.1", "");
-    certset_remove_kind(copy, SLICE_LIT("2001:db8::1"), false);
+    certset_remove(copy, SLICE_LIT("2001:db8::1"));
     check_address(copy, NULL, "192.0.2.2");
     certset_remove(copy, SLICE_LIT("192.0.2.2"));
     certset_remove(copy, SLICE_LIT("192.0.2.2"));

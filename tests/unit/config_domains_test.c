@@ -18,7 +18,10 @@ static void print_names(const struct config *config, struct buf *out)
 {
     for (size_t i = 0; i < config->num_names; i++) {
         const struct config_name *name = &config->names[i];
-        buf_printf(out, "%s%s %s", i ? " | " : "", name->text.ptr, issuer_text(name->issuer));
+        buf_printf(out, "%s%s", i ? " | " : "", name->text.ptr);
+        if (name->unicode.len)
+            buf_printf(out, " (%s)", name->unicode.ptr);
+        buf_printf(out, " %s", issuer_text(name->issuer));
         if (name->site->kind == CONFIG_SITE_REDIRECT)
             buf_printf(out, " => %s", name->site->redirect_to.ptr);
         for (size_t u = 0; name->site->group && u < name->site->group->num_upstreams; u++)
@@ -75,7 +78,19 @@ static void test_accepted(void)
         {"a.com,b.com", "a.com" DEFAULT " | b.com" DEFAULT},
         {"a.com\n\nb.com,\r\n,c.com\n", "a.com" DEFAULT " | b.com" DEFAULT " | c.com" DEFAULT},
         {"a.com b.com", "a.com" DEFAULT " | b.com" DEFAULT},
-        {"xn--bcher-kva.de", "xn--bcher-kva.de" DEFAULT},
+        {"xn--bcher-kva.de", "xn--bcher-kva.de (bücher.de)" DEFAULT},
+        /* ACME-39: A-labels in lower case, however the name is written */
+        {"Bücher.DE.", "xn--bcher-kva.de (bücher.de)" DEFAULT},
+        {"BU\xcc\x88"
+         "CHER.de",
+         "xn--bcher-kva.de (bücher.de)" DEFAULT},
+        {"bücher。de", "xn--bcher-kva.de (bücher.de)" DEFAULT},
+        {"ｂücher.de", "xn--bcher-kva.de (bücher.de)" DEFAULT},
+        {"straße.de strasse.de", "xn--strae-oqa.de (straße.de)" DEFAULT " | strasse.de" DEFAULT},
+        {"xn--i-7iq.ws", "xn--i-7iq.ws (i❤.ws)" DEFAULT}, /* of older rules, and registered */
+        {"*.münchen.test", "*.xn--mnchen-3ya.test (*.münchen.test)" LOCAL},
+        {"例え.テスト", "xn--r8jz45g.xn--zckzah (例え.テスト)" DEFAULT},
+        {"bücher.de, XN--BCHER-KVA.de", "xn--bcher-kva.de (bücher.de)" DEFAULT}, /* one name */
         {"a.com -> http://x:80", "a.com acme http://x:80"},
         {"a.com->http://x:80", "a.com acme http://x:80"},
         {"a.com www.a.com -> http://x http://y:81 unix:/s",
@@ -115,9 +130,18 @@ static void test_accepted(void)
 static void test_names_refused(void)
 {
     static const struct row rows[] = {
-        {"b\xc3\xbc"
-         "cher.de",
-         "! `b\\xc3\\xbccher.de` is not ASCII: write the name in its xn-- form"},
+        {"https://m\xc3\xbcnchen.de", "! `https://münchen.de` " URL_THERE},
+        {"ok.א1a.de", "! `ok.א1a.de` has the label `א1a`, which is no name (IDNA2008): string has forbidden "
+                      "bi-directional properties"},
+        {"*.i❤.ws", "! `*.i❤.ws` has the label `i❤`, which is no name (IDNA2008): string contains a disallowed "
+                    "character"},
+        {"bü_cher.de", "! `bü_cher.de` has an underscore, which no certificate may hold"},
+        {"ü..de", "! `ü..de` " NO_NAME},
+        {"*ü.de", "! `*ü.de` " STAR},
+        {"a.xn--0.de", "! `a.xn--0.de` has the label `xn--0`, which is no name (IDNA2008): string contains invalid "
+                       "punycode data"},
+        {"\xff\xfe.de", "! `\\xff\\xfe.de` has the label `\\xff\\xfe`, which is no name (IDNA2008): string encoding "
+                        "error"},
         {"https://a.com", "! `https://a.com` " URL_THERE},
         {"a.com/x", "! `a.com/x` has a path or a prefix length: a name or a single address belongs here"},
         {"10.0.0.0/8", "! `10.0.0.0/8` has a path or a prefix length: a name or a single address belongs here"},
@@ -185,6 +209,8 @@ static void test_items_refused(void)
         {"a.com => http://a.com:80", "! `a.com` is redirected to itself: http://a.com:80"},
         {"*.a.test => https://www.a.test", "! `*.a.test` is redirected to itself: https://www.a.test"},
         {"a.com -> http://x, a.com => https://b.com", "! `a.com` stands twice, with different targets"},
+        {"bücher.de -> http://x, xn--bcher-kva.de -> http://y",
+         "! `xn--bcher-kva.de` stands twice, with different targets"},
         {"a.com -> http://x, A.COM -> http://y", "! `A.COM` stands twice, with different targets"},
         {"a.com => https://b.com, a.com => https://c.com", "! `a.com` stands twice, with different targets"},
         /* bare names beside arrowed ones, with UPSTREAM unset: which of them was the arrow for? */

@@ -130,7 +130,7 @@ static void test_everything_given(void)
         "PORTICO_ACME_PREFERRED_CHAIN=ISRG Root X1", "PORTICO_ACME_LEDGER=off",
         "PORTICO_ON_DEMAND_ASK=https://ask.example/may", STORAGE_KEY_ENTRY,
         "PORTICO_INTERNAL_CA=-----BEGIN CERTIFICATE-----", "PORTICO_INTERNAL_CA_KEY=-----BEGIN PRIVATE KEY-----",
-        "PORTICO_TLS_CERT_DIR=/etc/", "PORTICO_EXPORT_DIR=/exported/", CERT, KEY, "PORTICO_TLS_POLICY=modern",
+        "PORTICO_TLS_CERT_DIR=/sys//", "PORTICO_EXPORT_DIR=/exported/", CERT, KEY, "PORTICO_TLS_POLICY=modern",
         "PORTICO_TLS_UNKNOWN_SNI=default", "PORTICO_TLS_TICKET_ROTATE=0", "PORTICO_HSTS=1y",
         "PORTICO_UPSTREAM_CONNECT_TIMEOUT=1s", "PORTICO_UPSTREAM_WAIT=0", "PORTICO_UPSTREAM_RESPONSE_TIMEOUT=5m",
         "PORTICO_UPSTREAM_IDLE_TIMEOUT=2s", "PORTICO_UPSTREAM_MAX_IDLE=0", "PORTICO_UPSTREAM_RETRIES=0",
@@ -186,7 +186,7 @@ static void test_everything_given(void)
     CHECK_SLICE(config->values[ROW_STORAGE_KEY].text, "(secret, 64 bytes)");
     CHECK_SLICE(config->internal_ca.cert.text, "-----BEGIN CERTIFICATE-----");
     CHECK_SLICE(config->internal_ca.key.text, "-----BEGIN PRIVATE KEY-----");
-    CHECK_SLICE(config->tls.cert_dir, "/etc");
+    CHECK_SLICE(config->tls.cert_dir, "/sys");
     CHECK_SLICE(config->export_dir, "/exported");
     CHECK_SLICE(config->tls.cert.text, "-----BEGIN CERTIFICATE-----");
     CHECK_INT(config->tls.policy, CONFIG_TLS_MODERN);
@@ -548,7 +548,7 @@ static void test_table(void)
         const struct config_row *row = &config_rows[i];
         CHECK(row->text.values && row->text.help && row->apply);
         if (row->shown != SHOWN || !row->example || i == ROW_ACME_EAB_KID || i == ROW_ACME_FALLBACK_EAB_KID ||
-            i == ROW_ENV_DIR)
+            i == ROW_ENV_DIR || i == ROW_TLS_CERT_DIR)
             continue;
         struct buf entry = {0};
         buf_printf(&entry, "%s=%s", row->text.name, row->example);
