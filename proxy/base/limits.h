@@ -97,6 +97,12 @@ enum {
     LIMIT_PROFILES = 8, /* of ACME_PROFILE; CAs have three or four */
     LIMIT_PROFILE_BYTES = 64,
 
+    /* ACME_DNS_HOOK */
+    LIMIT_HOOK_MS = 2 * 60 * 1000,      /* of a call: hooks that wait for all name servers take a minute */
+    LIMIT_HOOK_LOOK_MS = 2 * 60 * 1000, /* until its record can be seen */
+    LIMIT_HOOK_LEAVE_MS = 10 * 1000,    /* for removing records at the end of the process */
+    LIMIT_HOOK_RUNNING = 4,             /* calls at a time */
+
     /* Storage */
     LIMIT_STORE_VALUE_BYTES = 256 * 1024, /* a record: key and longest chain twice over; a larger file is not ours */
     LIMIT_STORE_WRITES = 16,              /* of one commit */

@@ -147,6 +147,28 @@ static void faults_are_named(void)
     CHECK_STR(url_parse(SLICE_LIT("http://a/ "), &url).what, "URL: bad character");
 }
 
+static void userinfo_is_taken_out(void)
+{
+    static const struct {
+        const char *text, *userinfo, *rest;
+    } cases[] = {
+        {"https://u:p@a.example/x?y", "u:p", "https://a.example/x?y"},
+        {"http://u@[::1]:8/", "u", "http://[::1]:8/"},
+        {"http://u:p@w@a/", "u:p@w", "http://a/"},
+        {"http://a/b@c", "", "http://a/b@c"},
+        {"http://a?b@c", "", "http://a?b@c"},
+        {"http://@a/", "", "http://@a/"}, /* which is none */
+        {"/usr/bin/x@y", "", "/usr/bin/x@y"},
+        {"", "", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf rest = {0};
+        CHECK_SLICE(url_take_userinfo(slice_str(cases[i].text), &rest), cases[i].userinfo);
+        CHECK_STR(buf_cstr(&rest), cases[i].rest);
+        buf_cleanup(&rest);
+    }
+}
+
 static void a_nul_is_no_end(void)
 {
     struct url url;
@@ -320,6 +342,7 @@ int main(void)
     RUN(good_urls);
     RUN(bad_urls_with_their_place);
     RUN(faults_are_named);
+    RUN(userinfo_is_taken_out);
     RUN(a_nul_is_no_end);
     RUN(long_hosts);
     RUN(dns_names);
