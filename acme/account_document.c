@@ -1,5 +1,6 @@
 #include "acme/account_document.h"
 
+#include "acme/jwk.h"
 #include "acme/jws.h"
 #include "base/json_read.h"
 #include "base/json_write.h"
@@ -48,6 +49,19 @@ void account_document_contact(struct slice email, struct buf *out)
     json_object(&w);
     account_write_contact(&w, email);
     json_end_object(&w);
+}
+
+void account_document_exchange(struct slice account_url, const struct evp_pkey_st *old_key, struct buf *out)
+{
+    struct buf jwk = {0};
+    struct json_writer w = json_writer_on(out);
+    jwk_write(old_key, &jwk);
+    json_object(&w);
+    json_put_string(&w, "account", account_url);
+    json_key(&w, "oldKey");
+    json_raw(&w, buf_slice(&jwk));
+    json_end_object(&w);
+    buf_cleanup(&jwk);
 }
 
 /* ---- what is answered ---- */

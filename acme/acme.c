@@ -1,5 +1,7 @@
 #include "acme/acme.h"
 
+#include "acme/account_change.h"
+#include "acme/call.h"
 #include "acme/engine.h"
 #include "acme/jws.h"
 #include "acme/order.h"
@@ -93,6 +95,8 @@ struct err acme_new(const struct acme_world *world, const struct acme_options *o
     list_init(&acme->queued);
     list_init(&acme->running);
     list_init(&acme->finished);
+    list_init(&acme->calls);
+    list_init(&acme->answered);
     acme->due_ms = INT64_MAX;
     if (given_key) {
         account_give_key(&acme->account, given_key);
@@ -113,6 +117,7 @@ void acme_free(struct acme *acme)
 {
     if (!acme)
         return;
+    call_cancel_all(acme);
     acme_free_orders(&acme->queued);
     acme_free_orders(&acme->running);
     acme_free_orders(&acme->finished);
@@ -127,6 +132,8 @@ void acme_free(struct acme *acme)
 static void acme_admit_orders(struct acme *acme)
 {
     struct list *node;
+    if (account_change_holds_orders(acme))
+        return;
     while (acme->num_running < acme->options.max_running && (node = list_first(&acme->queued))) {
         list_remove(node);
         list_append(&acme->running, node);
@@ -177,7 +184,9 @@ void acme_wake(struct acme *acme)
     acme_announce_account(acme);
     acme_wake_orders(acme);
     acme_tell_finished(acme);
+    call_tell_all(acme);
     acme_admit_orders(acme);
+    account_change_advance(acme);
     account_advance(acme);
     acme->waking = false;
     acme_ask_next_wake(acme);
@@ -193,6 +202,11 @@ struct slice acme_thumbprint(const struct acme *acme)
 struct slice acme_account_url(const struct acme *acme)
 {
     return acme->account.state == ACCOUNT_READY ? buf_slice(&acme->account.url) : SLICE_NONE;
+}
+
+int64_t acme_clock_skew_ms(const struct acme *acme)
+{
+    return acme->clock_guard.skew_ms;
 }
 
 struct acme_order *acme_order_new(struct acme *acme, const struct acme_order_spec *spec)

@@ -81,8 +81,8 @@ struct slice acme_thumbprint(const struct acme *acme);
 /* The account's URL; ptr NULL until the CA has told it. */
 struct slice acme_account_url(const struct acme *acme);
 
-/* How far this machine's clock is ahead of the CA's, by the Date of its last answer; negative: behind; 0: it fits, or nothing
- * has been heard. */
+/* How far this machine's clock is ahead of the CA's, by the Date of its last answer; negative: behind; 0: nothing has been
+ * heard yet. */
 int64_t acme_clock_skew_ms(const struct acme *acme);
 
 /* Both views, valid while `done` runs. */

@@ -89,7 +89,12 @@ static void ca_problem(struct ca_reply *reply, int status, const char *type, con
     buf_cleanup(&uri);
 }
 
-#include "scripted_ca_jws.c"    // NOLINT(bugprone-suspicious-include): a part, see its header
+#include "scripted_ca_jws.c" // NOLINT(bugprone-suspicious-include): a part, see its header
+
+#include "scripted_ca_ari.c" // NOLINT(bugprone-suspicious-include): a part, see its header
+
+#include "scripted_ca_changes.c" // NOLINT(bugprone-suspicious-include): a part, see its header
+
 #include "scripted_ca_orders.c" // NOLINT(bugprone-suspicious-include): a part, see its header
 
 /* --- the desk --- */
@@ -99,16 +104,28 @@ static void ca_write_directory(const struct scripted_ca *ca, struct ca_reply *re
     reply->status = 200;
     buf_printf(
         &reply->body,
-        "{\"newNonce\":\"https://ca.test/nonce\",\"newAccount\":\"https://ca.test/new-account\","
+        "{%s%s\"newNonce\":\"https://ca.test/nonce\",\"newAccount\":\"https://ca.test/new-account\","
         "\"newOrder\":\"https://ca.test/new-order\",\"newAuthz\":null,\"meta\":{%s\"externalAccountRequired\":%s}}",
+        ca->has_renewal_info ? "\"renewalInfo\":\"https://ca.test/renewal-info\"," : "",
+        ca->has_no_changes ? ""
+                           : "\"keyChange\":\"https://ca.test/key-change\",\"revokeCert\":\"https://ca.test/revoke\",",
         ca->has_terms ? "\"termsOfService\":\"https://ca.test/terms\"," : "", ca->needs_binding ? "true" : "false");
 }
 
 static const char *const ca_paths[] = {
-    [CA_DIRECTORY] = "dir",        [CA_NEW_NONCE] = "nonce",    [CA_NEW_ACCOUNT] = "new-account",
-    [CA_NEW_ORDER] = "new-order",  [CA_ORDER] = "order/",       [CA_AUTHZ] = "authz/",
-    [CA_CHALLENGE] = "challenge/", [CA_FINALIZE] = "finalize/", [CA_CERTIFICATE] = "certificate/",
+    [CA_DIRECTORY] = "dir",
+    [CA_NEW_NONCE] = "nonce",
+    [CA_NEW_ACCOUNT] = "new-account",
+    [CA_NEW_ORDER] = "new-order",
+    [CA_ORDER] = "order/",
+    [CA_AUTHZ] = "authz/",
+    [CA_CHALLENGE] = "challenge/",
+    [CA_FINALIZE] = "finalize/",
+    [CA_CERTIFICATE] = "certificate/",
     [CA_ACCOUNT] = "account/",
+    [CA_KEY_CHANGE] = "key-change",
+    [CA_REVOKE] = "revoke",
+    [CA_RENEWAL_INFO] = "renewal-info/",
 };
 
 static enum ca_place ca_place_of(struct slice url, unsigned *out_number, unsigned *out_part)
@@ -176,8 +193,14 @@ static void ca_serve_post(struct scripted_ca *ca, struct ca_call *call, enum ca_
         ;
     else if (place == CA_NEW_ACCOUNT)
         ca_new_account(ca, &question, &call->reply);
+    else if (place == CA_REVOKE)
+        ca_revoke(ca, &question, &call->reply);
     else if (question.account < 0)
         ca_fault(ca, "jwk where kid belongs (ACME-9)");
+    else if (place == CA_KEY_CHANGE)
+        ca_change_key(ca, buf_slice(&call->url), &question, &call->reply);
+    else if (place == CA_ACCOUNT && slice_eq(json_get_string(question.json, "status"), SLICE_LIT("deactivated")))
+        ca_deactivate_account(ca, (unsigned)question.account, &call->reply);
     else if (place == CA_ACCOUNT)
         ca_update_account(ca, number, &question, &call->reply);
     else if (place == CA_NEW_ORDER)
@@ -192,6 +215,8 @@ static void ca_serve(struct scripted_ca *ca, struct ca_call *call, enum ca_place
     if (place == CA_NOWHERE) {
         ca_fault(ca, "asked for %.*s", (int)call->url.len, call->url.ptr);
         call->reply.status = 404;
+    } else if (place == CA_RENEWAL_INFO) {
+        ca_serve_renewal_info(ca, call, slice_skip(buf_slice(&call->url), strlen("https://ca.test/renewal-info/")));
     } else if (place == CA_DIRECTORY) {
         ca_write_directory(ca, &call->reply);
     } else if (place == CA_NEW_NONCE) {
@@ -315,6 +340,7 @@ bool scripted_ca_answer(struct scripted_ca *ca)
         reply.retry_after = ca_field(&pending->reply.retry_after);
         reply.content_type = slice_str(pending->reply.content_type);
         reply.body = buf_slice(&pending->reply.body);
+        reply.date = slice_str(ca->date);
     }
     struct transport_call *call = pending->call;
     list_remove(&pending->node);
@@ -371,6 +397,7 @@ void scripted_ca_cleanup(struct scripted_ca *ca)
             mem_free(ca->orders[i].names[at]);
         mem_free(ca->orders[i].chain);
     }
+    mem_free(ca->issued);
     map_cleanup(&ca->nonces);
     buf_cleanup(&ca->last_new_account);
     X509_free(ca->root);

@@ -24,6 +24,9 @@ enum ca_place {
     CA_FINALIZE,
     CA_CERTIFICATE,
     CA_ACCOUNT,
+    CA_KEY_CHANGE,
+    CA_REVOKE,
+    CA_RENEWAL_INFO,
     CA_NOWHERE
 };
 
@@ -54,6 +57,14 @@ struct ca_order {
     char *chain;
 };
 
+/* What is remembered of a certificate. */
+struct ca_issued {
+    uint64_t serial;
+    int64_t not_before_s, not_after_s;
+    int reason; /* for which it was revoked; -1: it was not */
+    bool revoked_by_key;
+};
+
 struct scripted_ca {
     struct transport transport;
     const struct clock *clock;
@@ -70,6 +81,11 @@ struct scripted_ca {
     const char *validation_problem; /* validations fail with this type */
     const char *chain_suffix;       /* appended to chains */
     struct evp_pkey_st *stolen_key; /* certificates are issued for this key */
+    bool has_renewal_info;
+    int64_t ari_start_ms, ari_end_ms; /* of every window; end 0: as Let's Encrypt has it */
+    const char *ari_retry_after, *ari_explanation;
+    bool has_no_changes; /* neither keyChange nor revokeCert */
+    const char *date;    /* of every answer; NULL: none */
     int64_t lifetime_s, backdate_s;
     struct ca_script scripts[CA_MAX_SCRIPTS];
     size_t num_scripts;
@@ -86,7 +102,9 @@ struct scripted_ca {
 
     /* Its own. */
     struct evp_pkey_st *account_keys[CA_MAX_ACCOUNTS];
-    bool account_gone[CA_MAX_ACCOUNTS];
+    bool account_gone[CA_MAX_ACCOUNTS], account_deactivated[CA_MAX_ACCOUNTS];
+    struct ca_issued *issued;
+    size_t num_issued;
     struct ca_order orders[CA_MAX_ORDERS];
     struct map nonces; /* to 1: fresh */
     uint64_t next_nonce, random;
