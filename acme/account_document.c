@@ -34,7 +34,8 @@ struct err account_document_registration(const struct acme_options *options, boo
         account_write_contact(&w, options->email);
     if (options->eab_kid.len) {
         struct buf binding = {0};
-        err = jws_bind_account(key, options->eab_kid, options->eab_hmac_key, new_account, &binding); /* ACME-32 */
+        err = jws_bind_account(key, options->eab_kid, options->eab_mac, options->eab_hmac_key, new_account,
+                               &binding); /* ACME-32 */
         json_key(&w, "externalAccountBinding");
         json_raw(&w, binding.len ? buf_slice(&binding) : SLICE_LIT("null"));
         buf_cleanup(&binding);

@@ -76,6 +76,7 @@ static void acme_copy_options(struct acme *acme, const struct acme_options *opti
         .email = arena_copy(&acme->arena, options->email),
         .eab_kid = arena_copy(&acme->arena, options->eab_kid),
         .eab_hmac_key = buf_slice(&acme->eab_hmac_key),
+        .eab_mac = options->eab_mac,
         .max_running = options->max_running ? options->max_running : ACME_DEFAULT_RUNNING,
     };
 }

@@ -12,6 +12,7 @@
 #ifndef ACME_ACME_H
 #define ACME_ACME_H
 
+#include "acme/jws.h"
 #include "acme/key.h"
 #include "acme/problem.h"
 #include "acme/store.h"
@@ -61,6 +62,7 @@ struct acme_options {
     struct slice email;           /* one address, without mailto: (ACME-27) */
     struct slice eab_kid;         /* external account binding, both or neither */
     struct slice eab_hmac_key;    /* base64url, as the CA gives it (ACME-33) */
+    enum jws_mac eab_mac;         /* zeroed: HS256 */
     struct slice account_key_pem; /* a key of one's own (P-256, P-384 or RSA); otherwise P-256 is made and stored */
     bool accept_terms;            /* without it no account is made where the CA has terms (ACME-26) */
     unsigned max_running;         /* orders at once; 0: ACME_DEFAULT_RUNNING */
