@@ -201,6 +201,8 @@ static void change_forget_account(struct acme *acme)
     LOG_WARN_EVENT(acme->world.log, "acme_account_deactivated", LOG_SLICE("account", buf_slice(&account->url)),
                    LOG_STR("msg", account->key_given ? "orders fail until PORTICO_ACME_ACCOUNT_KEY holds another key"
                                                      : "its key is thrown away; the next order makes a new account"));
+    leftovers_cleanup(&acme->leftovers); /* with the key that they are signed with */
+    leftovers_init(&acme->leftovers);
     account_forget(account);
     acme->change->storing = account->busy = true;
     account->store_call.done = change_was_forgotten;

@@ -93,6 +93,7 @@ struct err acme_new(const struct acme_world *world, const struct acme_options *o
     acme->world = *world;
     acme_copy_options(acme, options);
     account_init(&acme->account);
+    leftovers_init(&acme->leftovers);
     list_init(&acme->queued);
     list_init(&acme->running);
     list_init(&acme->finished);
@@ -122,6 +123,7 @@ void acme_free(struct acme *acme)
     acme_free_orders(&acme->queued);
     acme_free_orders(&acme->running);
     acme_free_orders(&acme->finished);
+    leftovers_cleanup(&acme->leftovers);
     account_cleanup(&acme->account, acme);
     nonce_pool_cleanup(&acme->nonces);
     directory_cleanup(&acme->directory);

@@ -12,6 +12,7 @@
 #ifndef ACME_ACME_H
 #define ACME_ACME_H
 
+#include "acme/challenge.h"
 #include "acme/jws.h"
 #include "acme/key.h"
 #include "acme/problem.h"
@@ -24,19 +25,39 @@ struct acme_order;
 struct chain;
 struct log_ring;
 
-/* An answer to a challenge that every worker has to serve. Embedded in the order; its slices are valid until
- * `withdraw` has returned. */
+/* An answer to a challenge that has to be in place wherever the CA may look. Embedded in the order; its slices are valid
+ * until `withdraw` has returned. */
 struct acme_publication {
-    struct slice type;              /* "http-01" */
-    struct slice name;              /* the identifier's value, as it was ordered */
+    enum acme_challenge challenge;
+    struct slice name; /* the identifier's value, as it was ordered: `*.` in front of a wildcard, an address as text */
+    /* Empty for dns-persist-01, which has no token (ACME-123). */
     struct slice token;             /* 16 to 84 base64url characters (checked, ACME-70) */
-    struct slice key_authorization; /* token.thumbprint: the whole body to serve (ACME-68) */
-    /* Whoever publishes calls this once, never from within publish: without error when EVERY worker serves the answer
-     * (ACME-48), with one when that has not come about (after 5 s). Not after withdraw. */
+    struct slice key_authorization; /* token.thumbprint: what http-01 serves as the whole body (ACME-68) */
+    /* dns-01: base64url(SHA-256(key authorization)), the text of the TXT record at `_acme-challenge.` + the name without
+     * `*.` (RFC 8555 §8.4); else empty. */
+    struct slice dns_value;
+    /* dns-persist-01: the TXT record at `_validation-persist.` + the name without `*.` names one of these issuers and this
+     * account, byte for byte (ACME-122). The publisher looks whether it is there before it calls `done`. */
+    const struct slice *issuer_names; /* 1 to CHALLENGE_MAX_ISSUER_NAMES (ACME-121); 0 for the other types */
+    size_t num_issuer_names;
+    struct slice account_url;
+    /* Whoever publishes calls this once, never from within publish: without error when EVERY worker serves the answer, or
+     * every name server has the record (ACME-48); with one when that has not come about. How long that may take is the
+     * publisher's to say. Not after withdraw. */
     void (*done)(struct acme_publication *publication, struct err err);
-    /* May be called between done and withdraw, when the CA has fetched the answer (ACME-50); polling then starts sooner. */
+    /* May be called between done and withdraw, when the CA has fetched the answer of http-01 or tls-alpn-01 (ACME-50);
+     * polling then starts sooner. */
     void (*seen)(struct acme_publication *publication);
     void *pending; /* the publisher's own */
+};
+
+/* A certificate's key that is being made. Embedded in the order; must stay until `done` has been called or `cancel_key`
+ * has returned. */
+struct acme_key_job {
+    /* Called once, never from within make_key, unless canceled: with a key, which the order takes over, or with NULL and
+     * why. */
+    void (*done)(struct acme_key_job *job, struct evp_pkey_st *key, struct err err);
+    void *pending; /* the maker's own */
 };
 
 /* What the engine asks of its surroundings. Copied by acme_new; what it points at must outlive the engine. */
@@ -52,6 +73,10 @@ struct acme_world {
     void (*publish)(void *ctx, struct acme_publication *publication);
     /* Once for each publish, also where that failed or is not done. */
     void (*withdraw)(void *ctx, struct acme_publication *publication);
+    /* A certificate's key, made elsewhere: RSA takes up to seconds, which no loop has. NULL, with cancel_key: it is made
+     * at once, in the engine's thread. */
+    void (*make_key)(void *ctx, enum key_type type, struct acme_key_job *job);
+    void (*cancel_key)(void *ctx, struct acme_key_job *job); /* nobody waits for it any more */
     /* The account key has been loaded or made: acme_thumbprint answers from now on. May be NULL. */
     void (*account_known)(void *ctx, struct slice thumbprint);
 };
@@ -91,6 +116,9 @@ int64_t acme_clock_skew_ms(const struct acme *acme);
 struct acme_result {
     bool issued;
 
+    struct slice profile; /* that was ordered; empty: none */
+    bool replaced;        /* the CA has taken the order as the replacement of spec.replaces */
+
     /* issued: checked against ACME-61 (key, names, dates, links). */
     struct slice chain_pem;    /* certificates only, the leaf first */
     struct slice key_pem;      /* SECRET: PKCS#8; copies go into secret bufs */
@@ -113,9 +141,23 @@ struct acme_order_spec {
     /* Names the journal: `order/RECORD`; the keeper's certificate is `certificate/RECORD`. Usually the name. One order
      * per record at a time. */
     struct slice record;
-    const struct slice *names; /* 1 to ACME_MAX_NAMES DNS names: lower-case A-labels, no trailing dot (ACME-39) */
+    const struct slice
+        *names; /* 1 to ACME_MAX_NAMES: lower-case A-labels, no trailing dot (ACME-39), or addresses (ACME-83) */
     size_t num_names;
-    enum key_type key_type; /* of the certificate */
+    enum key_type key_type; /* of the certificate; a journalled order with another is not resumed */
+    /* What may be answered, in order of preference; the first that the CA offers and that suits the name is taken (ACME-47:
+     * leave out what failed). 0: http-01. */
+    const enum acme_challenge *challenges;
+    size_t num_challenges;
+    /* The first that the CA's directory offers is ordered. 0, or none offered: the CA's own choice. */
+    const struct slice *profiles;
+    size_t num_profiles;
+    /* The predecessor's id (RFC 9773 §4.1), or empty. Told to the CA where that has renewalInfo (ACME-98), and left out
+     * where it refuses the order for it (ACME-99). */
+    struct slice replaces;
+    /* Common name of the topmost issuer of the chain that is wanted, or empty (ACME-62). Where the CA has no such chain,
+     * its first one is taken. */
+    struct slice preferred_chain;
     /* Called once, unless canceled; the order is gone when it has returned. */
     void (*done)(struct acme_order *order, const struct acme_result *result, void *ctx);
     void *ctx;
@@ -126,7 +168,7 @@ struct acme_order_spec {
 struct acme_order *acme_order_new(struct acme *acme, const struct acme_order_spec *spec);
 /* Without `done`. The journal stays, and so does what the CA knows: the next order of this record goes on from there. */
 void acme_order_cancel(struct acme_order *order);
-/* The step it is at, for status: "queued", "new-order", "poll-authz", ... A literal. */
+/* The step it is at, for status: "queued", "key", "new-order", "poll-authz", ... A literal. */
 const char *acme_order_step(const struct acme_order *order);
 
 #endif

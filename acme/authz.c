@@ -33,20 +33,38 @@ struct err authz_read(struct arena *arena, const struct json *json, struct authz
     return ERR_OK;
 }
 
-const struct challenge *authz_choose(const struct authz *authz, struct slice url)
+static const struct challenge *authz_find(const struct authz *authz, struct slice name, enum acme_challenge kind,
+                                          enum challenge_status status)
 {
-    const struct challenge *first = NULL;
     for (size_t i = 0; i < authz->num_challenges; i++) {
         const struct challenge *challenge = &authz->challenges[i];
-        bool open = challenge->status == CHALLENGE_PENDING || challenge->status == CHALLENGE_PROCESSING;
-        if (!open || !challenge_is_usable(challenge))
-            continue;
-        if (url.len && slice_eq(challenge->url, url))
+        if (challenge->status == status && challenge->kind == kind && challenge_is_usable(challenge, name))
             return challenge;
-        if (!first)
-            first = challenge;
     }
-    return first;
+    return NULL;
+}
+
+const struct challenge *authz_choose(const struct authz *authz, struct slice name, const enum acme_challenge *wanted,
+                                     size_t num_wanted)
+{
+    static const enum challenge_status open[] = {CHALLENGE_PROCESSING, CHALLENGE_PENDING};
+    for (size_t at = 0; at < sizeof open / sizeof *open; at++)
+        for (size_t i = 0; i < num_wanted; i++) {
+            const struct challenge *challenge = authz_find(authz, name, wanted[i], open[at]);
+            if (challenge)
+                return challenge;
+        }
+    return NULL;
+}
+
+void authz_write_offered(const struct authz *authz, struct buf *out)
+{
+    for (size_t i = 0; i < authz->num_challenges; i++) {
+        buf_append_str(out, i ? ", " : "");
+        buf_append_slice(out, slice_first(authz->challenges[i].type, 64));
+    }
+    if (authz->num_challenges == 0)
+        buf_append_str(out, "none");
 }
 
 struct problem authz_problem(struct arena *arena, const struct authz *authz, struct slice *out_type)

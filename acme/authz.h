@@ -26,9 +26,12 @@ struct authz {
 /* Views into the document, and text in the arena. ERR_INPUT where identifier or status are missing or unknown. */
 MUST_CHECK struct err authz_read(struct arena *arena, const struct json *json, struct authz *out_authz);
 
-/* The challenge to answer, pending or already being looked at: the one of `url` where there is such a one, else the first
- * usable one. NULL: none that we can answer. */
-const struct challenge *authz_choose(const struct authz *authz, struct slice url);
+/* The challenge to answer for `name` as it was ordered: one that the CA is looking at already where there is such a one,
+ * else the first of `wanted`, in order of preference, that it offers. NULL: none that we can answer. */
+const struct challenge *authz_choose(const struct authz *authz, struct slice name, const enum acme_challenge *wanted,
+                                     size_t num_wanted);
+/* Appends the types that the CA offers, joined by ", "; "none" where there are none. */
+void authz_write_offered(const struct authz *authz, struct buf *out);
 
 /* Why the authorization is invalid: the error of the challenge that failed; *out_type names its type or is empty. */
 struct problem authz_problem(struct arena *arena, const struct authz *authz, struct slice *out_type);

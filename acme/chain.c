@@ -3,6 +3,7 @@
 #include "acme/key.h"
 #include "acme/pem.h"
 #include "base/b64url.h"
+#include "base/url.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -88,14 +89,14 @@ static struct err chain_read_serial(struct chain *chain, const X509 *leaf)
     return ERR_OK;
 }
 
-static void chain_read_issuer(struct chain *chain, const X509 *leaf)
+static struct slice chain_read_issuer(struct chain *chain, size_t at)
 {
     char text[256];
-    X509_NAME *name = X509_get_issuer_name(leaf);
+    X509_NAME *name = X509_get_issuer_name(chain->certs[at].x509);
     int len = X509_NAME_get_text_by_NID(name, NID_commonName, text, sizeof text);
     if (len <= 0 && !X509_NAME_oneline(name, text, sizeof text))
         text[0] = '\0';
-    chain->issuer = arena_copy(&chain->arena, slice_str(text));
+    return arena_copy(&chain->arena, slice_str(text));
 }
 
 /* The text of one SAN entry, or ptr NULL for a kind that is not ours or bytes that no name has. */
@@ -152,7 +153,8 @@ static struct err chain_read_leaf(struct chain *chain)
         err = chain_read_serial(chain, leaf);
     if (err_is(err))
         return err;
-    chain_read_issuer(chain, leaf);
+    chain->issuer = chain_read_issuer(chain, 0);
+    chain->top_issuer = chain_read_issuer(chain, chain->num_certs - 1);
     return chain_read_names(chain, leaf);
 }
 
@@ -231,28 +233,11 @@ bool chain_has_key(const struct chain *chain, const struct evp_pkey_st *key)
     return same;
 }
 
-/* Both as bytes: an address has several spellings. */
-static bool chain_same_name(struct slice a, struct slice b)
-{
-    char text_a[INET6_ADDRSTRLEN], text_b[INET6_ADDRSTRLEN];
-    struct in6_addr bytes_a, bytes_b;
-    if (slice_ieq(a, b))
-        return true;
-    if (a.len >= sizeof text_a || b.len >= sizeof text_b || !memchr(a.ptr, ':', a.len) || !memchr(b.ptr, ':', b.len))
-        return false;
-    memcpy(text_a, a.ptr, a.len);
-    text_a[a.len] = '\0';
-    memcpy(text_b, b.ptr, b.len);
-    text_b[b.len] = '\0';
-    return inet_pton(AF_INET6, text_a, &bytes_a) == 1 && inet_pton(AF_INET6, text_b, &bytes_b) == 1 &&
-           memcmp(&bytes_a, &bytes_b, sizeof bytes_a) == 0;
-}
-
 static bool chain_all_in(const struct slice *some, size_t num_some, const struct slice *all, size_t num_all)
 {
     for (size_t i = 0; i < num_some; i++) {
         size_t at = 0;
-        while (at < num_all && !chain_same_name(some[i], all[at]))
+        while (at < num_all && !name_same(some[i], all[at]))
             at++;
         if (at == num_all)
             return false;

@@ -27,6 +27,7 @@ struct chain {
     int64_t not_before_s, not_after_s; /* seconds since 1970, UTC */
     struct slice serial;               /* lower-case hexadecimal octets of the INTEGER, a leading 00 kept */
     struct slice issuer;               /* common name of the issuer, else its whole name on one line */
+    struct slice top_issuer;           /* the same of the last certificate: who the chain leads to (ACME-62) */
     struct slice *names;               /* dNSName and iPAddress of the SAN: lower case, addresses in text */
     size_t num_names;
     bool other_names; /* the SAN holds names of other kinds too */

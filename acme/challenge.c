@@ -1,9 +1,11 @@
 #include "acme/challenge.h"
 
+#include "acme/key.h"
 #include "acme/request.h"
 #include "base/b64url.h"
 #include "base/json_read.h"
 #include "base/limits.h"
+#include "base/url.h"
 
 static const char *const challenge_statuses[] = {
     [CHALLENGE_PENDING] = "pending",
@@ -12,8 +14,30 @@ static const char *const challenge_statuses[] = {
     [CHALLENGE_INVALID] = "invalid",
 };
 
-/* What we serve, in order of preference. */
-static const char *const challenge_types[] = {"http-01"};
+static const struct challenge_kind {
+    const char *name;
+    bool has_token, by_dns;
+} challenge_kinds[NUM_ACME_CHALLENGES] = {
+    [ACME_HTTP_01] = {"http-01", true, false},
+    [ACME_TLS_ALPN_01] = {"tls-alpn-01", true, false},
+    [ACME_DNS_01] = {"dns-01", true, true},
+    [ACME_DNS_PERSIST_01] = {"dns-persist-01", false, true},
+};
+
+const char *acme_challenge_name(enum acme_challenge challenge)
+{
+    return challenge_kinds[challenge].name;
+}
+
+bool acme_challenge_from_name(struct slice name, enum acme_challenge *out_challenge)
+{
+    for (enum acme_challenge challenge = ACME_HTTP_01; challenge < NUM_ACME_CHALLENGES; challenge++)
+        if (slice_eq(name, slice_str(challenge_kinds[challenge].name))) {
+            *out_challenge = challenge;
+            return true;
+        }
+    return false;
+}
 
 static enum challenge_status challenge_status_from(struct slice text)
 {
@@ -30,21 +54,63 @@ bool challenge_read(const struct json *json, struct challenge *out_challenge)
         .url = json_get_string(json, "url"),
         .token = json_get_string(json, "token"),
         .status = challenge_status_from(json_get_string(json, "status")),
+        .issuer_names = json_get_array(json, "issuer-domain-names"),
         .error = json_get(json, "error"),
     };
+    challenge.known = acme_challenge_from_name(challenge.type, &challenge.kind);
     if (challenge.type.len == 0 || challenge.status == CHALLENGE_UNKNOWN || !request_url_is_valid(challenge.url))
         return false;
     *out_challenge = challenge;
     return true;
 }
 
-bool challenge_is_usable(const struct challenge *challenge)
+bool challenge_suits(enum acme_challenge kind, struct slice name)
 {
-    if (challenge->token.len < LIMIT_TOKEN_MIN || challenge->token.len > LIMIT_TOKEN_MAX ||
-        !b64url_valid(challenge->token))
+    if (challenge_kinds[kind].by_dns)
+        return !name_is_ip(name);
+    return !slice_starts(name, SLICE_LIT("*."));
+}
+
+bool challenge_is_seen(enum acme_challenge kind)
+{
+    return !challenge_kinds[kind].by_dns;
+}
+
+static bool challenge_token_is_fit(struct slice token)
+{
+    return token.len >= LIMIT_TOKEN_MIN && token.len <= LIMIT_TOKEN_MAX && b64url_valid(token);
+}
+
+static bool challenge_issuers_are_fit(const struct json *names)
+{
+    size_t num = 0;
+    for (const struct json *at = names; at; at = at->next)
+        if (++num > CHALLENGE_MAX_ISSUER_NAMES || at->kind != JSON_STRING || !name_is_dns(at->string, false))
+            return false;
+    return num > 0;
+}
+
+bool challenge_is_usable(const struct challenge *challenge, struct slice name)
+{
+    if (!challenge->known || !challenge_suits(challenge->kind, name))
         return false;
-    for (size_t i = 0; i < sizeof challenge_types / sizeof *challenge_types; i++)
-        if (slice_eq(challenge->type, slice_str(challenge_types[i])))
-            return true;
-    return false;
+    return challenge_kinds[challenge->kind].has_token ? challenge_token_is_fit(challenge->token)
+                                                      : challenge_issuers_are_fit(challenge->issuer_names);
+}
+
+size_t challenge_read_issuers(const struct challenge *challenge, struct arena *arena, struct slice **out_names)
+{
+    struct slice *names = arena_calloc(arena, CHALLENGE_MAX_ISSUER_NAMES, sizeof *names);
+    size_t num = 0;
+    for (const struct json *at = challenge->issuer_names; at && num < CHALLENGE_MAX_ISSUER_NAMES; at = at->next)
+        names[num++] = arena_copy(arena, at->string);
+    *out_names = names;
+    return num;
+}
+
+void challenge_write_dns_value(struct slice key_authorization, struct buf *out)
+{
+    uint8_t digest[KEY_SHA256_BYTES];
+    key_sha256(key_authorization, digest);
+    b64url_encode(out, slice_make(digest, sizeof digest));
 }

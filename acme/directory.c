@@ -24,6 +24,43 @@ static bool directory_url(struct arena *arena, const struct json *json, const ch
     return true;
 }
 
+/* An object of names to descriptions. A name that we would not write into an order is none. */
+static void directory_read_profiles(const struct json *profiles, struct directory *directory)
+{
+    if (!profiles || profiles->kind != JSON_OBJECT || !profiles->first)
+        return;
+    directory->profiles = arena_calloc(&directory->arena, DIRECTORY_MAX_PROFILES, sizeof *directory->profiles);
+    for (const struct json *at = profiles->first; at && directory->num_profiles < DIRECTORY_MAX_PROFILES; at = at->next)
+        if (at->key.len > 0 && at->key.len <= DIRECTORY_MAX_PROFILE_BYTES)
+            directory->profiles[directory->num_profiles++] = arena_copy(&directory->arena, at->key);
+}
+
+static bool directory_has_profile(const struct directory *directory, struct slice name)
+{
+    for (size_t i = 0; i < directory->num_profiles; i++)
+        if (slice_eq(directory->profiles[i], name))
+            return true;
+    return false;
+}
+
+struct slice directory_choose_profile(const struct directory *directory, const struct slice *wanted, size_t num_wanted)
+{
+    for (size_t i = 0; i < num_wanted; i++)
+        if (directory_has_profile(directory, wanted[i]))
+            return wanted[i];
+    return (struct slice){"", 0};
+}
+
+void directory_write_profiles(const struct directory *directory, struct buf *out)
+{
+    for (size_t i = 0; i < directory->num_profiles; i++) {
+        buf_append_str(out, i ? ", " : "");
+        buf_append_slice(out, directory->profiles[i]);
+    }
+    if (directory->num_profiles == 0)
+        buf_append_str(out, "none");
+}
+
 static struct err directory_read_json(const struct json *json, struct directory *directory)
 {
     struct arena *arena = &directory->arena;
@@ -38,6 +75,7 @@ static struct err directory_read_json(const struct json *json, struct directory 
     const struct json *meta = json_get(json, "meta");
     struct slice terms = json_get_string(meta, "termsOfService");
     directory->terms_url = terms.len ? arena_copy(arena, slice_first(terms, 2048)) : SLICE_NONE;
+    directory_read_profiles(json_get(meta, "profiles"), directory);
     directory->external_account_required = json_get_bool(meta, "externalAccountRequired");
     return ERR_OK;
 }

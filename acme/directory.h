@@ -3,7 +3,10 @@
 #define ACME_DIRECTORY_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
+
+enum { DIRECTORY_MAX_PROFILES = 32, DIRECTORY_MAX_PROFILE_BYTES = 64 };
 
 struct directory {
     struct arena arena;
@@ -11,11 +14,18 @@ struct directory {
     struct slice revoke_cert, key_change, renewal_info; /* ptr NULL where the CA has none (ACME-24) */
     struct slice terms_url;                             /* ptr NULL: the CA has no terms */
     bool external_account_required;
+    struct slice *profiles; /* names of meta.profiles, at most DIRECTORY_MAX_PROFILES */
+    size_t num_profiles;
 };
 
 /* Missing `meta` and null members are tolerated (ACME-24); every URL must be https (ACME-1). *out_directory is written on
  * success alone and then freed by directory_cleanup. ERR_INPUT. */
 MUST_CHECK struct err directory_read(struct slice body, struct directory *out_directory);
 void directory_cleanup(struct directory *directory);
+
+/* The first of `wanted` that the CA offers, or an empty slice. */
+struct slice directory_choose_profile(const struct directory *directory, const struct slice *wanted, size_t num_wanted);
+/* Appends their names, joined by ", "; "none" where there are none. */
+void directory_write_profiles(const struct directory *directory, struct buf *out);
 
 #endif

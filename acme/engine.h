@@ -6,6 +6,7 @@
 #include "acme/acme.h"
 #include "acme/clock_guard.h"
 #include "acme/directory.h"
+#include "acme/leftovers.h"
 #include "acme/nonce.h"
 #include "acme/request.h"
 #include "base/list.h"
@@ -21,6 +22,7 @@ struct acme {
     int64_t directory_read_ms;  /* monotonic */
     struct account account;
     struct clock_guard clock_guard;
+    struct leftovers leftovers;
 
     struct list queued, running, finished; /* orders */
     size_t num_running;

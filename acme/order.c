@@ -7,33 +7,11 @@
 #include "base/mem.h"
 #include "base/url.h"
 
-enum {
-    ORDER_POLL_FIRST_MS = 2000, /* grows by a half up to */
-    ORDER_POLL_LONGEST_MS = 30000,
-    ORDER_POLL_MAX_MS = 10 * 60 * 1000, /* then the keeper's back-off takes over, and the journal resumes */
-    ORDER_MAX_MS = 60 * 60 * 1000,      /* of one run, whatever the CA does */
-    ORDER_SEEN_MS = 1000,               /* from the validation request to the next look */
-    ORDER_MAX_RETRIES = 5,
-    ORDER_RETRY_LONGEST_MS = 60000, /* a longer Retry-After is for the keeper to wait out */
-    ORDER_MAX_RESTARTS = 2
-};
+enum { ORDER_MAX_RESTARTS = 2 };
 
 static void order_act(struct acme_order *order, const struct order_verdict *verdict);
 
-static int64_t order_mono_ms(const struct acme_order *order)
-{
-    return acme_mono_ms(order->acme);
-}
-
 /* --- the end --- */
-
-static void order_withdraw(struct acme_order *order)
-{
-    if (!order->published)
-        return;
-    order->published = false;
-    order->acme->world.withdraw(order->acme->world.ctx, &order->publication);
-}
 
 void order_finish(struct acme_order *order)
 {
@@ -45,16 +23,35 @@ void order_finish(struct acme_order *order)
     acme_need_wake(acme, acme_mono_ms(acme));
 }
 
-/* hopeless: the next attempt has to begin anew. The journal of every other failure is kept, to go on from. */
-static void order_fail(struct acme_order *order, const struct problem *problem, bool hopeless)
+static void order_issue(struct acme_order *order)
+{
+    order_withdraw(order);
+    order->issued = true;
+    account_proven(order->acme);
+    order_finish(order);
+}
+
+/* What the CA still keeps open for an order that is dead (ACME-64). */
+static void order_leave_authzs(struct acme_order *order)
+{
+    const struct order_progress *progress = &order->progress;
+    const struct order_document *document = &progress->document;
+    size_t first = progress->doomed ? 0 : progress->at_authz;
+    if (first < document->num_authzs)
+        leftovers_add(order->acme, document->authz_urls + first, document->num_authzs - first);
+}
+
+void order_fail(struct acme_order *order, const struct problem *problem, bool hopeless)
 {
     order_withdraw(order);
     order->failed_step = acme_order_step(order);
     order->problem = problem_copy(&order->arena, problem);
-    if (hopeless)
-        order_journal_close(order);
-    else
+    if (!hopeless) {
         order_finish(order);
+        return;
+    }
+    order_journal_close(order);
+    order_leave_authzs(order);
 }
 
 void order_fail_with(struct acme_order *order, enum problem_class class, struct err err, struct slice detail)
@@ -76,167 +73,26 @@ void order_fail_store(struct acme_order *order, const char *doing, enum store_re
 static void order_restart(struct acme_order *order)
 {
     order_withdraw(order);
-    if (order->num_restarts++ >= ORDER_MAX_RESTARTS) {
+    if (order->num_restarts++ < ORDER_MAX_RESTARTS)
+        order_journal_begin_anew(order, STORE_ANY, 0);
+    else
         order_fail_with(order, PROBLEM_TRANSIENT, err_make(ERR_STATE, 0, "order"),
                         SLICE_LIT("the CA keeps forgetting our orders"));
-        return;
-    }
-    struct err err = order_journal_begin_anew(order);
-    if (err_is(err))
-        order_fail_with(order, PROBLEM_LOCAL, err, SLICE_LIT("no key for the certificate could be made"));
-    else
-        order_journal_intend(order, STORE_ANY, 0);
-}
-
-/* --- waiting --- */
-
-static void order_wait_ms(struct acme_order *order, enum order_step next, int64_t wait_ms, bool ca_paced)
-{
-    order->phase = ORDER_AT_WAITING;
-    order->step = next;
-    order->ca_paced = ca_paced;
-    order->wake_ms = order_mono_ms(order) + wait_ms;
-    acme_need_wake(order->acme, order->wake_ms);
-}
-
-static bool order_is_overdue(const struct acme_order *order)
-{
-    return order_mono_ms(order) - order->started_ms > ORDER_MAX_MS;
-}
-
-static bool order_has_expired(const struct acme_order *order)
-{
-    int64_t expires_s = order->progress.document.expires_s;
-    return expires_s > 0 && acme_wall_s(order->acme) >= expires_s;
-}
-
-/* 2 s, growing by a half to 30 s, where the CA does not say (ACME-51); the first look sooner where it has been here. */
-static int64_t order_poll_wait_ms(struct acme_order *order, enum order_step next)
-{
-    bool first = order->step != next;
-    if (first) {
-        order->poll_started_ms = order_mono_ms(order);
-        order->poll_wait_ms = ORDER_POLL_FIRST_MS;
-    }
-    int64_t wait_ms = order->poll_wait_ms;
-    order->poll_wait_ms += order->poll_wait_ms / 2;
-    if (order->poll_wait_ms > ORDER_POLL_LONGEST_MS)
-        order->poll_wait_ms = ORDER_POLL_LONGEST_MS;
-    return first && next == ORDER_STEP_VALIDATE && order->seen ? ORDER_SEEN_MS : wait_ms;
-}
-
-static void order_end_polling(struct acme_order *order, int64_t ca_wait_ms, bool expired)
-{
-    struct problem problem = {
-        .class = ca_wait_ms ? PROBLEM_LATER : PROBLEM_TRANSIENT,
-        .err = err_make(ERR_TIMEOUT, 0, "poll"),
-        .detail = expired ? SLICE_LIT("the order expired before the CA came to a decision")
-                          : SLICE_LIT("the CA has come to no decision; the order will be taken up again"),
-        .retry_after_ms = ca_wait_ms};
-    order_fail(order, &problem, expired);
-}
-
-/* A pause between two looks at the same thing; 10 minutes of them are enough. */
-static void order_poll(struct acme_order *order, const struct order_verdict *verdict)
-{
-    int64_t own_ms = order_poll_wait_ms(order, verdict->next);
-    int64_t wait_ms = verdict->wait_ms ? verdict->wait_ms : own_ms;
-    int64_t polled_ms = order_mono_ms(order) + wait_ms - order->poll_started_ms;
-    bool expired = order_has_expired(order); /* ACME-42: this one is over, the next attempt orders anew */
-    if (expired || polled_ms > ORDER_POLL_MAX_MS || order_is_overdue(order))
-        order_end_polling(order, verdict->wait_ms, expired);
-    else
-        order_wait_ms(order, verdict->next, wait_ms, verdict->wait_ms > 0);
-}
-
-/* Only what says nothing about the request itself is worth asking again at once. */
-static bool order_may_retry(const struct acme_order *order, const struct problem *problem)
-{
-    bool passing = problem->class == PROBLEM_TRANSIENT || problem->class == PROBLEM_LATER;
-    bool mute = problem->status == 0 || problem->status >= 500 || problem_is(problem, "badNonce");
-    return passing && mute && !problem_is(problem, "rateLimited") && order->num_retries < ORDER_MAX_RETRIES &&
-           problem->retry_after_ms <= ORDER_RETRY_LONGEST_MS && !order_is_overdue(order);
-}
-
-static void order_log_problem(const struct acme_order *order, const struct problem *problem, int64_t wait_ms)
-{
-    struct buf sentence = {0};
-    problem_write_sentence(&sentence, problem);
-    LOG_WARN_EVENT(order->acme->world.log, "acme_retry", LOG_SLICE("msg", buf_slice(&sentence)),
-                   LOG_SLICE("name", order->spec.record), LOG_STR("step", order_steps[order->step].name),
-                   LOG_INT("wait_ms", wait_ms));
-    buf_cleanup(&sentence);
-}
-
-static void order_meet_trouble(struct acme_order *order, const struct problem *problem, enum order_step next)
-{
-    if (!order_may_retry(order, problem)) {
-        order_fail(order, problem, problem->class == PROBLEM_PERMANENT);
-        return;
-    }
-    int64_t wait_ms = ORDER_POLL_FIRST_MS << order->num_retries++;
-    if (problem->retry_after_ms > wait_ms)
-        wait_ms = problem->retry_after_ms;
-    order_log_problem(order, problem, wait_ms);
-    if (next != ORDER_STEP_CHALLENGE && next != ORDER_STEP_VALIDATE)
-        order_withdraw(order);
-    order_wait_ms(order, next, wait_ms, true);
-}
-
-void order_wake(struct acme_order *order, int64_t now_ms)
-{
-    if (order->phase == ORDER_AT_WAITING && now_ms >= order->wake_ms)
-        order_go_on(order);
-}
-
-/* --- the challenge --- */
-
-static void order_ask(struct acme_order *order);
-
-static void order_is_published(struct acme_publication *publication, struct err err)
-{
-    struct acme_order *order = container_of(publication, struct acme_order, publication);
-    if (order->phase != ORDER_AT_PUBLISHING)
-        return;
-    if (err_is(err))
-        order_fail_with(order, PROBLEM_LOCAL, err,
-                        SLICE_LIT("the challenge's answer could not be served by every worker in time"));
-    else
-        order_ask(order);
-}
-
-static void order_is_seen(struct acme_publication *publication)
-{
-    struct acme_order *order = container_of(publication, struct acme_order, publication);
-    int64_t soon_ms = order_mono_ms(order) + ORDER_SEEN_MS;
-    order->seen = true;
-    if (order->phase != ORDER_AT_WAITING || order->step != ORDER_STEP_VALIDATE || order->ca_paced ||
-        order->wake_ms <= soon_ms)
-        return;
-    order->wake_ms = soon_ms;
-    acme_need_wake(order->acme, soon_ms);
-}
-
-static void order_publish(struct acme_order *order, enum order_step next)
-{
-    const struct order_progress *progress = &order->progress;
-    order_withdraw(order);
-    order->step = next;
-    order->phase = ORDER_AT_PUBLISHING;
-    order->published = true;
-    order->seen = false;
-    order->publication = (struct acme_publication){
-        .type = progress->challenge_type,
-        .name = progress->challenge_name,
-        .token = progress->token,
-        .key_authorization = progress->key_authorization,
-        .done = order_is_published,
-        .seen = order_is_seen,
-    };
-    order->acme->world.publish(order->acme->world.ctx, &order->publication);
 }
 
 /* --- steps --- */
+
+/* Something was refused, and is asked in another way. */
+static void order_log_amended(const struct acme_order *order, const struct problem *problem)
+{
+    struct buf sentence = {0};
+    problem_write_sentence(&sentence, problem);
+    LOG_WARN_EVENT(
+        order->acme->world.log, "acme_amended", LOG_SLICE("msg", buf_slice(&sentence)),
+        LOG_SLICE("name", order->spec.record), LOG_STR("step", order_steps[order->step]->name),
+        LOG_STR("amended", order->step == ORDER_STEP_NEW ? "without its predecessor" : "with a common name"));
+    buf_cleanup(&sentence);
+}
 
 static void order_answered(struct request *request, const struct acme_reply *reply)
 {
@@ -245,16 +101,19 @@ static void order_answered(struct request *request, const struct acme_reply *rep
     struct order_answer answer = {.reply = reply, .arena = &arena, .now_s = acme_wall_s(order->acme)};
     struct order_verdict verdict = order_step_recv(order->step, &order->progress, &answer);
     LOG_DEBUG_EVENT(order->acme->world.log, "acme_step", LOG_SLICE("name", order->spec.record),
-                    LOG_STR("step", order_steps[order->step].name), LOG_INT("status", reply->status),
-                    LOG_STR("next", order_steps[verdict.next].name), LOG_INT("verdict", verdict.kind));
+                    LOG_STR("step", order_steps[order->step]->name), LOG_INT("status", reply->status),
+                    LOG_STR("next", order_steps[verdict.next]->name), LOG_INT("verdict", verdict.kind));
     order_act(order, &verdict);
     arena_cleanup(&arena);
 }
 
-static void order_ask(struct acme_order *order)
+void order_ask(struct acme_order *order)
 {
     struct order_ask ask;
-    order->progress.new_order_url = order->acme->directory.new_order;
+    if (order->step == ORDER_STEP_FINALIZE && key_same_public(order->key, order->acme->account.key)) {
+        order_restart(order); /* ACME-35: a journal that was tampered with, or a maker of keys that is broken */
+        return;
+    }
     order->progress.thumbprint = acme_thumbprint(order->acme);
     struct err err = order_step_send(order->step, &order->progress, &ask);
     if (err_is(err)) {
@@ -276,11 +135,25 @@ static void order_lost_account(struct acme_order *order, const struct problem *p
         order_fail(order, problem, false);
 }
 
+/* ACME-62: a chain that is not the preferred one is still a good one. */
+static void order_log_chain(const struct acme_order *order)
+{
+    const struct order_progress *progress = &order->progress;
+    if (progress->preferred_chain.len == 0 || slice_eq(progress->chain.top_issuer, progress->preferred_chain))
+        return;
+    LOG_WARN_EVENT(order->acme->world.log, "acme_chain_not_preferred", LOG_SLICE("name", order->spec.record),
+                   LOG_SLICE("preferred", progress->preferred_chain), LOG_SLICE("chain", progress->chain.top_issuer),
+                   LOG_INT("others", progress->num_alternates), LOG_INT("failed", progress->num_alternates_failed),
+                   LOG_STR("msg", "the CA has no usable chain to the preferred issuer; its own choice is taken"));
+}
+
 static void order_act(struct acme_order *order, const struct order_verdict *verdict)
 {
     order->failed_challenge = arena_copy(&order->arena, verdict->challenge_type);
     switch (verdict->kind) {
     case ORDER_GO:
+        if (verdict->problem.status)
+            order_log_amended(order, &verdict->problem);
         if (verdict->next != ORDER_STEP_CHALLENGE && verdict->next != ORDER_STEP_VALIDATE)
             order_withdraw(order); /* ACME-52: decided */
         order->step = verdict->next;
@@ -301,25 +174,51 @@ static void order_act(struct acme_order *order, const struct order_verdict *verd
     case ORDER_RESTART: order_restart(order); break;
     case ORDER_ACCOUNT_LOST: order_lost_account(order, &verdict->problem); break;
     case ORDER_ISSUED:
-        order_withdraw(order);
-        order->issued = true;
-        account_proven(order->acme);
-        order_finish(order);
+        order_log_chain(order);
+        order_issue(order);
         break;
     }
+}
+
+/* Of a new order. */
+static void order_choose_profile(struct acme_order *order)
+{
+    struct buf wanted = {0}, offered = {0};
+    const struct acme_order_spec *spec = &order->spec;
+    order->progress.profile = directory_choose_profile(&order->acme->directory, spec->profiles, spec->num_profiles);
+    if (spec->num_profiles == 0 || order->progress.profile.len)
+        return;
+    for (size_t i = 0; i < spec->num_profiles; i++)
+        buf_printf(&wanted, "%s%.*s", i ? ", " : "", (int)spec->profiles[i].len, spec->profiles[i].ptr);
+    directory_write_profiles(&order->acme->directory, &offered);
+    LOG_WARN_EVENT(order->acme->world.log, "acme_profile_not_offered", LOG_SLICE("name", spec->record),
+                   LOG_SLICE("wanted", buf_slice(&wanted)), LOG_SLICE("offered", buf_slice(&offered)),
+                   LOG_STR("msg", "the CA offers none of the wanted profiles; it is left to choose"));
+    buf_cleanup(&wanted);
+    buf_cleanup(&offered);
+}
+
+/* A journal's order is of one profile: where another is wanted by now, that order is not. */
+static bool order_has_profile(const struct acme_order *order)
+{
+    const struct acme_order_spec *spec = &order->spec;
+    return slice_eq(order->progress.profile,
+                    directory_choose_profile(&order->acme->directory, spec->profiles, spec->num_profiles));
 }
 
 /* Account and directory are there. The order belongs to one account: under another it has to begin anew. */
 static void order_proceed(struct acme_order *order)
 {
     struct slice account_url = acme_account_url(order->acme);
+    bool resumes = order->progress.resumed && order->step == ORDER_STEP_NEW;
     if (order->account_url.len == 0) {
         buf_append_slice(&order->account_url, account_url);
         order->step = ORDER_STEP_NEW;
-    } else if (!slice_eq(buf_slice(&order->account_url), account_url)) {
+        order_choose_profile(order);
+    } else if (!slice_eq(buf_slice(&order->account_url), account_url) || (resumes && !order_has_profile(order))) {
         order_restart(order);
         return;
-    } else if (order->progress.resumed && order->step == ORDER_STEP_NEW) {
+    } else if (resumes) {
         order->step = ORDER_STEP_READ; /* ACME-58 */
         LOG_INFO_EVENT(order->acme->world.log, "acme_order_resumed", LOG_SLICE("name", order->spec.record),
                        LOG_SLICE("order", buf_slice(&order->progress.url)));
@@ -338,6 +237,10 @@ static void order_account_told(struct account_waiter *waiter, const struct probl
 
 void order_go_on(struct acme_order *order)
 {
+    if (order->step == ORDER_STEP_ALTERNATE) { /* with a good chain in hand nothing is waited for */
+        order_ask(order);
+        return;
+    }
     if (account_is_ready(order->acme)) {
         order_proceed(order);
         return;
@@ -355,7 +258,7 @@ static bool order_names_are_fit(const struct acme_order_spec *spec)
         for (size_t at = 0; at < name.len; at++)
             if (name.ptr[at] >= 'A' && name.ptr[at] <= 'Z') /* ACME-39 */
                 return false;
-        if (!name_is_dns(name, true) && !name_is_ip(name))
+        if (!name_is_dns(name, true) && !(name_is_ip(name) && name_is_canonical(name))) /* ACME-83 */
             return false;
     }
     return spec->num_names >= 1 && spec->num_names <= ACME_MAX_NAMES && spec->key_type < KEY_OTHER;
@@ -374,7 +277,7 @@ static bool order_record_is_free(const struct acme_order *order)
 
 void order_start(struct acme_order *order)
 {
-    order->started_ms = order_mono_ms(order);
+    order->started_ms = acme_mono_ms(order->acme);
     if (!order_names_are_fit(&order->spec))
         order_fail_with(order, PROBLEM_LOCAL, err_make(ERR_INPUT, 0, "order"),
                         SLICE_LIT("these names cannot be ordered as they are written"));
@@ -385,18 +288,43 @@ void order_start(struct acme_order *order)
         order_journal_open(order);
 }
 
+static const struct slice *order_copy_slices(struct acme_order *order, const struct slice *some, size_t num)
+{
+    struct slice *copies = arena_calloc(&order->arena, num + 1, sizeof *copies);
+    for (size_t i = 0; i < num; i++)
+        copies[i] = arena_copy(&order->arena, some[i]);
+    return copies;
+}
+
+static void order_copy_spec(struct acme_order *order, const struct acme_order_spec *given)
+{
+    static const enum acme_challenge by_default[] = {ACME_HTTP_01};
+    struct acme_order_spec *spec = &order->spec;
+    bool chosen = given->num_challenges > 0;
+    *spec = *given;
+    spec->record = arena_copy(&order->arena, given->record);
+    spec->num_names = given->num_names <= ACME_MAX_NAMES ? given->num_names : 0; /* none: refused when it starts */
+    spec->names = order_copy_slices(order, given->names, spec->num_names);
+    spec->profiles = order_copy_slices(order, given->profiles, given->num_profiles);
+    spec->replaces = arena_copy(&order->arena, given->replaces);
+    spec->preferred_chain = arena_copy(&order->arena, given->preferred_chain);
+    spec->num_challenges = chosen ? given->num_challenges : sizeof by_default / sizeof *by_default;
+    size_t size = spec->num_challenges * sizeof *by_default;
+    spec->challenges = memcpy(arena_alloc(&order->arena, size), chosen ? given->challenges : by_default, size);
+}
+
 struct acme_order *order_new(struct acme *acme, const struct acme_order_spec *spec)
 {
     struct acme_order *order = MEM_NEW(struct acme_order);
-    size_t num_names = spec->num_names <= ACME_MAX_NAMES ? spec->num_names : 0; /* none: refused when it starts */
-    struct slice *names = arena_calloc(&order->arena, num_names + 1, sizeof *names);
-    for (size_t i = 0; i < num_names; i++)
-        names[i] = arena_copy(&order->arena, spec->names[i]);
     order->acme = acme;
-    order->spec = *spec;
-    order->spec.record = arena_copy(&order->arena, spec->record);
-    order->spec.names = order->progress.names = names;
-    order->spec.num_names = order->progress.num_names = num_names;
+    order_copy_spec(order, spec);
+    order->progress.names = order->spec.names;
+    order->progress.num_names = order->spec.num_names;
+    order->progress.challenges = order->spec.challenges;
+    order->progress.num_challenges = order->spec.num_challenges;
+    order->progress.replaces = order->spec.replaces;
+    order->progress.preferred_chain = order->spec.preferred_chain;
+    order->progress.directory = &acme->directory;
     order->step = ORDER_STEP_NEW;
     order->waiter.done = order_account_told;
     list_init(&order->node);
@@ -412,6 +340,8 @@ void order_free(struct acme_order *order)
     request_cancel(&order->request);
     if (order->store_busy)
         store->ops->cancel(store, &order->store_call);
+    if (order->key_busy)
+        order->acme->world.cancel_key(order->acme->world.ctx, &order->key_job);
     account_stop_waiting(&order->waiter);
     list_remove(&order->node);
     order_progress_cleanup(&order->progress);
@@ -441,7 +371,10 @@ static void order_fill_certificate(struct acme_order *order, struct acme_result 
 void order_tell(struct acme_order *order)
 {
     struct buf chain_pem = {0}, key_pem = {0}, sentence = {0};
-    struct acme_result result = {.journal_key = buf_slice(&order->journal_key), .step = order->failed_step};
+    struct acme_result result = {.journal_key = buf_slice(&order->journal_key),
+                                 .step = order->failed_step,
+                                 .profile = order->progress.profile,
+                                 .replaced = order->progress.replaced};
     if (order->issued) {
         order_fill_certificate(order, &result, &chain_pem, &key_pem);
     } else {
@@ -464,10 +397,11 @@ const char *acme_order_step(const struct acme_order *order)
     case ORDER_AT_QUEUED: return "queued";
     case ORDER_AT_OPENING:
     case ORDER_AT_INTENT: return "journal";
+    case ORDER_AT_KEYING: return "key";
     case ORDER_AT_ACCOUNT: return "account";
     case ORDER_AT_ASKING:
     case ORDER_AT_NOTING:
-    case ORDER_AT_WAITING: return order_steps[order->step].name;
+    case ORDER_AT_WAITING: return order_steps[order->step]->name;
     case ORDER_AT_PUBLISHING: return "publish";
     case ORDER_AT_CLOSING:
     case ORDER_AT_FINISHED: break;

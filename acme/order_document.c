@@ -7,6 +7,8 @@
 #include "base/limits.h"
 #include "base/url.h"
 
+enum { ORDER_MAX_ID_BYTES = 256 };
+
 static const char *const order_statuses[] = {
     [ORDER_PENDING] = "pending", [ORDER_READY] = "ready",     [ORDER_PROCESSING] = "processing",
     [ORDER_VALID] = "valid",     [ORDER_INVALID] = "invalid",
@@ -29,7 +31,7 @@ static enum order_status order_status_from(struct slice text)
 static bool order_has_name(const struct slice *names, size_t num_names, struct slice name)
 {
     for (size_t i = 0; i < num_names; i++)
-        if (slice_ieq(names[i], name))
+        if (name_same(names[i], name))
             return true;
     return false;
 }
@@ -37,7 +39,7 @@ static bool order_has_name(const struct slice *names, size_t num_names, struct s
 static bool order_lists_name(const struct json *identifiers, struct slice name)
 {
     for (const struct json *at = identifiers; at; at = at->next)
-        if (slice_ieq(json_get_string(at, "value"), name))
+        if (name_same(json_get_string(at, "value"), name))
             return true;
     return false;
 }
@@ -89,6 +91,8 @@ static struct err order_read_json(const struct json *json, const struct slice *n
     document->certificate_url = order_read_url(&document->arena, json, "certificate");
     if (!clock_parse_rfc3339(json_get_string(json, "expires"), &document->expires_s))
         document->expires_s = 0;
+    document->replaces =
+        arena_copy(&document->arena, slice_first(json_get_string(json, "replaces"), ORDER_MAX_ID_BYTES));
     const struct json *error = json_get(json, "error");
     document->has_error = error && error->kind == JSON_OBJECT;
     document->error = problem_of_json(&document->arena, error, PROBLEM_AT_VALIDATION);
@@ -115,18 +119,22 @@ struct err order_document_read(struct slice body, const struct slice *names, siz
     return ERR_OK;
 }
 
-void order_document_write_new(const struct slice *names, size_t num_names, struct buf *out)
+void order_document_write_new(const struct order_request *request, struct buf *out)
 {
     struct json_writer w = json_writer_on(out);
     json_object(&w);
     json_key(&w, "identifiers");
     json_array(&w);
-    for (size_t i = 0; i < num_names; i++) {
+    for (size_t i = 0; i < request->num_names; i++) {
         json_object(&w);
-        json_put_str(&w, "type", name_is_ip(names[i]) ? "ip" : "dns");
-        json_put_string(&w, "value", names[i]);
+        json_put_str(&w, "type", name_is_ip(request->names[i]) ? "ip" : "dns");
+        json_put_string(&w, "value", request->names[i]);
         json_end_object(&w);
     }
     json_end_array(&w);
+    if (request->profile.len)
+        json_put_string(&w, "profile", request->profile);
+    if (request->replaces.len)
+        json_put_string(&w, "replaces", request->replaces);
     json_end_object(&w);
 }

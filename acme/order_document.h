@@ -17,6 +17,7 @@ struct order_document {
     size_t num_authzs; /* may be 0 (ACME-44) */
     struct slice finalize_url;
     struct slice certificate_url; /* ptr NULL where there is none yet */
+    struct slice replaces;        /* the predecessor that the CA has taken note of (RFC 9773 §5), or empty */
     bool has_error;
     struct problem error; /* of an invalid order */
 };
@@ -27,7 +28,14 @@ MUST_CHECK struct err order_document_read(struct slice body, const struct slice 
                                           struct order_document *out_document);
 void order_document_cleanup(struct order_document *document);
 
-/* The payload of newOrder: identifiers only; never notBefore or notAfter (ACME-65). */
-void order_document_write_new(const struct slice *names, size_t num_names, struct buf *out);
+/* What an order asks for. */
+struct order_request {
+    const struct slice *names;
+    size_t num_names;
+    struct slice profile, replaces; /* empty: left out */
+};
+
+/* The payload of newOrder; never notBefore or notAfter (ACME-65). Addresses become identifiers of type `ip` (ACME-83). */
+void order_document_write_new(const struct order_request *request, struct buf *out);
 
 #endif

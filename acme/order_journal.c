@@ -43,6 +43,7 @@ static void order_write_journal(struct acme_order *order, enum order_phase phase
         .directory_url = order->acme->options.directory_url,
         .account_url = has_url ? buf_slice(&order->account_url) : SLICE_NONE,
         .order_url = has_url ? buf_slice(&progress->url) : SLICE_NONE,
+        .profile = has_url ? progress->profile : SLICE_NONE,
         .names = order->spec.names,
         .num_names = order->spec.num_names,
         .key = order->key,
@@ -76,24 +77,63 @@ static void order_intent_was_written(struct store_call *call, enum store_result 
     }
 }
 
-/* A key of its own for each order, and nothing known at the CA. */
-struct err order_journal_begin_anew(struct acme_order *order)
-{
-    key_free(order->key);
-    order->key = NULL;
-    order_progress_reset(&order->progress);
-    order->account_url.len = 0;
-    order->journal_expires_s = 0;
-    order->progress.created_s = acme_wall_s(order->acme);
-    struct err err = key_generate(order->spec.key_type, &order->key);
-    order->progress.key = order->key;
-    return err;
-}
-
-void order_journal_intend(struct acme_order *order, enum store_condition condition, uint64_t version)
+static void order_journal_intend(struct acme_order *order, enum store_condition condition, uint64_t version)
 {
     order_write_journal(order, ORDER_AT_INTENT, condition, version, order_intent_was_written);
 }
+
+/* --- the key --- */
+
+static void order_take_key(struct acme_order *order, struct evp_pkey_st *key, struct err err)
+{
+    if (!err_is(err) && (!key || key_type_of(key) != order->spec.key_type))
+        err = err_make(ERR_STATE, 0, "a key of another type was made");
+    if (err_is(err)) {
+        key_free(key);
+        order_fail_with(order, PROBLEM_LOCAL, err, SLICE_LIT("no key for the certificate could be made"));
+        return;
+    }
+    order->key = order->progress.key = key;
+    order->progress.created_s = acme_wall_s(order->acme);
+    order_journal_intend(order, order->intend_condition, order->intend_version);
+}
+
+static void order_key_was_made(struct acme_key_job *job, struct evp_pkey_st *key, struct err err)
+{
+    struct acme_order *order = container_of(job, struct acme_order, key_job);
+    order->key_busy = false;
+    order_take_key(order, key, err);
+}
+
+static void order_make_key(struct acme_order *order)
+{
+    const struct acme_world *world = &order->acme->world;
+    struct evp_pkey_st *key = NULL;
+    order->phase = ORDER_AT_KEYING;
+    if (!world->make_key) {
+        struct err err = key_generate(order->spec.key_type, &key);
+        order_take_key(order, key, err);
+        return;
+    }
+    order->key_busy = true;
+    order->key_job = (struct acme_key_job){.done = order_key_was_made};
+    world->make_key(world->ctx, order->spec.key_type, &order->key_job);
+}
+
+void order_journal_begin_anew(struct acme_order *order, enum store_condition condition, uint64_t version)
+{
+    key_free(order->key);
+    order->key = order->progress.key = NULL;
+    order_progress_reset(&order->progress);
+    order->account_url.len = 0;
+    order->journal_expires_s = 0;
+    order->step = ORDER_STEP_NEW;
+    order->intend_condition = condition;
+    order->intend_version = version;
+    order_make_key(order);
+}
+
+/* --- what is there --- */
 
 static bool order_has_names(const struct acme_order *order, const struct journal *journal)
 {
@@ -117,40 +157,35 @@ static bool order_can_resume(const struct acme_order *order, const struct journa
            (journal->expires_s == 0 || journal->expires_s > acme_wall_s(order->acme));
 }
 
-static struct err order_adopt(struct acme_order *order, struct journal *journal)
+static void order_adopt(struct acme_order *order, const struct journal *journal)
 {
     struct order_progress *progress = &order->progress;
-    if (!order_can_resume(order, journal)) {
-        key_free(journal->key);
-        return order_journal_begin_anew(order);
-    }
     key_free(order->key);
     order->key = progress->key = journal->key;
     progress->created_s = journal->order_url.ptr ? journal->created_s : acme_wall_s(order->acme);
     progress->url.len = order->account_url.len = 0;
-    if (journal->order_url.ptr) {
-        buf_append_slice(&progress->url, journal->order_url);
-        buf_append_slice(&order->account_url, journal->account_url);
-        order->journal_expires_s = journal->expires_s;
-        progress->resumed = true;
-    }
-    return ERR_OK;
+    if (!journal->order_url.ptr)
+        return;
+    buf_append_slice(&progress->url, journal->order_url);
+    buf_append_slice(&order->account_url, journal->account_url);
+    progress->profile = arena_copy(&order->arena, journal->profile);
+    order->journal_expires_s = journal->expires_s;
+    progress->resumed = true;
 }
 
 static void order_take_journal(struct acme_order *order, const struct store_record *record)
 {
     struct arena arena = {0};
     struct journal journal = {0};
-    uint64_t version = record->version;
     struct err err = record_read_journal(&arena, record->value, &journal);
     if (err_is(err)) {
         order_fail_store(order, "the stored journal of this name's order", STORE_CORRUPT);
+    } else if (order_can_resume(order, &journal)) {
+        order_adopt(order, &journal);
+        order_journal_intend(order, STORE_VERSION, record->version);
     } else {
-        err = order_adopt(order, &journal);
-        if (err_is(err))
-            order_fail_with(order, PROBLEM_LOCAL, err, SLICE_LIT("no key for the certificate could be made"));
-        else
-            order_journal_intend(order, STORE_VERSION, version);
+        key_free(journal.key);
+        order_journal_begin_anew(order, STORE_VERSION, record->version);
     }
     arena_cleanup(&arena);
 }
@@ -159,17 +194,12 @@ static void order_was_opened(struct store_call *call, enum store_result result, 
                              size_t num_records)
 {
     struct acme_order *order = order_of_store_call(call);
-    if (result == STORE_OK && num_records == 1) {
+    if (result == STORE_OK && num_records == 1)
         order_take_journal(order, records);
-    } else if (result == STORE_NOT_FOUND) {
-        struct err err = order_journal_begin_anew(order);
-        if (err_is(err))
-            order_fail_with(order, PROBLEM_LOCAL, err, SLICE_LIT("no key for the certificate could be made"));
-        else
-            order_journal_intend(order, STORE_ABSENT, 0);
-    } else {
+    else if (result == STORE_NOT_FOUND)
+        order_journal_begin_anew(order, STORE_ABSENT, 0);
+    else
         order_fail_store(order, "reading the order's journal", result);
-    }
 }
 
 void order_journal_open(struct acme_order *order)

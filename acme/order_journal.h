@@ -14,9 +14,9 @@ struct acme_order;
 
 /* Reads what an earlier process wrote, takes it up where it is this order, and writes the intent. */
 void order_journal_open(struct acme_order *order);
-/* A fresh key, and nothing known to the CA. ERR_TLS. */
-MUST_CHECK struct err order_journal_begin_anew(struct acme_order *order);
-void order_journal_intend(struct acme_order *order, enum store_condition condition, uint64_t version);
+/* A fresh key, made elsewhere where the world does that, and nothing known to the CA; then the intent is written under that
+ * condition. */
+void order_journal_begin_anew(struct acme_order *order, enum store_condition condition, uint64_t version);
 /* The order's URL is known. */
 void order_journal_note(struct acme_order *order);
 /* Removes it, then finishes the order, whatever the outcome. */

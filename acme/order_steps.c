@@ -1,34 +1,18 @@
-#include "acme/order_steps.h"
-
-#include "acme/authz.h"
 #include "acme/csr.h"
-#include "acme/jwk.h"
+#include "acme/order_rows.h"
 #include "acme/request.h"
 #include "acme/retry_after.h"
 #include "base/b64url.h"
-#include "base/json_read.h"
 #include "base/json_write.h"
-#include "base/limits.h"
-
-/* A chain that we refuse is downloaded again at each attempt, and a second certificate is ordered only when the CA has
- * refilled one of five per week (ACME-106): a wrong clock must not burn them. */
-enum { ORDER_REFUSED_CHAIN_HOLD_S = 34 * 3600 };
-
-static void order_forget_challenge(struct order_progress *progress)
-{
-    arena_cleanup(&progress->challenge_arena);
-    progress->challenge_type = progress->challenge_url = progress->challenge_name = SLICE_NONE;
-    progress->token = progress->key_authorization = SLICE_NONE;
-    progress->challenge_unsure = false;
-}
 
 void order_progress_reset(struct order_progress *progress)
 {
     order_forget_challenge(progress);
+    order_forget_chains(progress);
     order_document_cleanup(&progress->document);
-    chain_cleanup(&progress->chain);
     progress->url.len = 0;
     progress->resumed = progress->doomed = progress->with_cn = false;
+    progress->without_replaces = progress->replaced = false;
     progress->at_authz = 0;
 }
 
@@ -40,12 +24,12 @@ void order_progress_cleanup(struct order_progress *progress)
 
 /* --- verdicts --- */
 
-static struct order_verdict order_go(enum order_step next)
+struct order_verdict order_go(enum order_step next)
 {
     return (struct order_verdict){.kind = ORDER_GO, .next = next};
 }
 
-static struct order_verdict order_wait(enum order_step next, const struct order_answer *answer)
+struct order_verdict order_wait(enum order_step next, const struct order_answer *answer)
 {
     const struct acme_reply *reply = answer->reply;
     return (struct order_verdict){.kind = ORDER_WAIT,
@@ -54,24 +38,22 @@ static struct order_verdict order_wait(enum order_step next, const struct order_
                                       retry_after_ms(reply->retry_after, reply->date, answer->now_s)}; /* ACME-51 */
 }
 
-static struct order_verdict order_dead(struct problem problem)
+struct order_verdict order_dead(struct problem problem)
 {
     return (struct order_verdict){.kind = ORDER_DEAD, .problem = problem};
 }
 
-static struct order_verdict order_trouble(enum order_step next, struct problem problem)
+struct order_verdict order_trouble(enum order_step next, struct problem problem)
 {
     return (struct order_verdict){.kind = ORDER_TROUBLE, .next = next, .problem = problem};
 }
 
-/* A document that we refuse: the CA's bug, or a proxy's in between. */
-static struct order_verdict order_nonsense(const struct order_answer *answer, enum order_step next, struct err err)
+struct order_verdict order_nonsense(const struct order_answer *answer, enum order_step next, struct err err)
 {
     return order_trouble(next, problem_local(answer->arena, PROBLEM_TRANSIENT, err, slice_str(err.what)));
 }
 
-static struct order_verdict order_dead_of(const struct order_answer *answer, enum problem_class class,
-                                          const char *detail)
+struct order_verdict order_dead_of(const struct order_answer *answer, enum problem_class class, const char *detail)
 {
     return order_dead(problem_local(answer->arena, class, err_make(ERR_STATE, 0, "order"), slice_str(detail)));
 }
@@ -120,15 +102,27 @@ static struct err order_take_document(struct order_progress *progress, const str
         return err;
     order_document_cleanup(&progress->document);
     progress->document = document;
+    if (document.replaces.len && slice_eq(document.replaces, progress->replaces))
+        progress->replaced = true;
     return ERR_OK;
 }
 
 /* --- NEW --- */
 
+/* ACME-98 */
+static bool order_sends_replaces(const struct order_progress *progress)
+{
+    return progress->replaces.len && progress->directory->renewal_info.ptr && !progress->without_replaces;
+}
+
 static struct err send_new(const struct order_progress *progress, struct order_ask *ask)
 {
-    ask->url = progress->new_order_url;
-    order_document_write_new(progress->names, progress->num_names, &ask->payload);
+    struct order_request request = {.names = progress->names,
+                                    .num_names = progress->num_names,
+                                    .profile = progress->profile,
+                                    .replaces = order_sends_replaces(progress) ? progress->replaces : SLICE_NONE};
+    ask->url = progress->directory->new_order;
+    order_document_write_new(&request, &ask->payload);
     return ERR_OK;
 }
 
@@ -147,6 +141,55 @@ static struct order_verdict recv_new(struct order_progress *progress, const stru
     else if (verdict.kind == ORDER_WAIT) /* nothing is lost by reading it at once, after writing down where it is */
         verdict = (struct order_verdict){.kind = ORDER_JOURNAL, .next = ORDER_STEP_READ};
     return verdict;
+}
+
+/* Any refusal may be that of the predecessor, which a CA can dislike for reasons of its own (another account's, unknown,
+ * no name in common), but for those that are told to be about something else. */
+static bool order_blames_replaces(const struct problem *problem)
+{
+    static const char *const others[] = {"rateLimited",
+                                         "userActionRequired",
+                                         "accountDoesNotExist",
+                                         "badNonce",
+                                         "badSignatureAlgorithm",
+                                         "externalAccountRequired",
+                                         "rejectedIdentifier",
+                                         "unsupportedIdentifier",
+                                         "invalidProfile",
+                                         "caa",
+                                         "dns"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (problem_is(problem, others[i]))
+            return false;
+    return problem->status >= 400 && problem->status < 500 && problem->status != 429;
+}
+
+/* The CA's word, and what there is to choose from. */
+static void order_name_profiles(const struct order_progress *progress, const struct order_answer *answer,
+                                struct order_verdict *verdict)
+{
+    struct buf text = {0};
+    struct slice detail = verdict->problem.detail;
+    while (detail.len && detail.ptr[detail.len - 1] == '.')
+        detail.len--;
+    buf_append_slice(&text, detail);
+    buf_printf(&text, "; asked for: %.*s; offered: ", (int)progress->profile.len, progress->profile.ptr);
+    directory_write_profiles(progress->directory, &text);
+    verdict->problem.detail = arena_copy(answer->arena, buf_slice(&text));
+    buf_cleanup(&text);
+}
+
+static bool refused_new(struct order_progress *progress, const struct order_answer *answer,
+                        const struct problem *problem, struct order_verdict *out_verdict)
+{
+    if (problem_is(problem, "invalidProfile") && progress->profile.len)
+        order_name_profiles(progress, answer, out_verdict);
+    if (!order_sends_replaces(progress) || !order_blames_replaces(problem))
+        return false;
+    progress->without_replaces = true; /* ACME-99: once */
+    out_verdict->kind = ORDER_GO;
+    out_verdict->next = ORDER_STEP_NEW;
+    return true;
 }
 
 /* --- READ --- */
@@ -169,159 +212,14 @@ static struct order_verdict recv_read(struct order_progress *progress, const str
 }
 
 /* An order of a journal that the CA has forgotten, or never let us see. */
-static bool refused_read(struct order_progress *progress, const struct problem *problem,
-                         struct order_verdict *out_verdict)
+static bool refused_read(struct order_progress *progress, const struct order_answer *answer,
+                         const struct problem *problem, struct order_verdict *out_verdict)
 {
+    (void)answer;
     bool forgotten = problem->status == 404 || problem_is(problem, "malformed") || problem_is(problem, "unauthorized");
     if (!progress->resumed || !forgotten)
         return false;
     *out_verdict = (struct order_verdict){.kind = ORDER_RESTART};
-    return true;
-}
-
-/* --- AUTHZ and VALIDATE: the same document, before and after the challenge is posted --- */
-
-static struct err send_authz(const struct order_progress *progress, struct order_ask *ask)
-{
-    ask->url = progress->document.authz_urls[progress->at_authz];
-    return ERR_OK;
-}
-
-static void order_take_challenge(struct order_progress *progress, const struct authz *authz,
-                                 const struct challenge *challenge)
-{
-    struct arena *arena = &progress->challenge_arena;
-    struct buf key_authorization = {0};
-    order_forget_challenge(progress);
-    jwk_key_authorization(challenge->token, progress->thumbprint, &key_authorization);
-    progress->key_authorization = arena_copy(arena, buf_slice(&key_authorization));
-    progress->challenge_type = arena_copy(arena, challenge->type);
-    progress->challenge_url = arena_copy(arena, challenge->url);
-    progress->challenge_name = arena_copy(arena, authz->name);
-    progress->token = arena_copy(arena, challenge->token);
-    buf_cleanup(&key_authorization);
-}
-
-static struct order_verdict order_next_authz(struct order_progress *progress, const struct order_answer *answer)
-{
-    if (++progress->at_authz < progress->document.num_authzs)
-        return order_go(ORDER_STEP_AUTHZ);
-    if (progress->doomed)
-        return order_dead(problem_copy(answer->arena, &progress->document.error));
-    /* It should be ready now; where the CA is slow to see that, orderNotReady sends us to READ. */
-    return order_go(progress->document.finalize_url.ptr ? ORDER_STEP_FINALIZE : ORDER_STEP_READ);
-}
-
-static struct order_verdict order_authz_failed(const struct authz *authz, const struct order_answer *answer)
-{
-    struct order_verdict verdict = {.kind = ORDER_DEAD};
-    verdict.problem = authz_problem(answer->arena, authz, &verdict.challenge_type);
-    if (verdict.problem.class ==
-        PROBLEM_TRANSIENT) /* whatever the words: a validation failed, and it counts (ACME-107) */
-        verdict.problem.class = PROBLEM_VALIDATION;
-    return verdict;
-}
-
-static struct order_verdict order_choose_challenge(struct order_progress *progress, const struct authz *authz,
-                                                   const struct order_answer *answer)
-{
-    const struct challenge *challenge = authz_choose(authz, SLICE_NONE);
-    if (progress->doomed)
-        return order_next_authz(progress, answer);
-    if (!challenge)
-        return order_dead_of(answer, PROBLEM_PERMANENT,
-                             memchr(authz->name.ptr, '*', authz->name.len)
-                                 ? "the CA offers no challenge that can be answered here; a wildcard needs dns-01"
-                                 : "the CA offers no challenge that can be answered here");
-    order_take_challenge(progress, authz, challenge);
-    return (struct order_verdict){.kind = ORDER_PUBLISH, .next = ORDER_STEP_CHALLENGE}; /* ACME-48 */
-}
-
-static struct order_verdict order_poll_authz(struct order_progress *progress, const struct order_answer *answer)
-{
-    if (progress->challenge_unsure) { /* the answer to our POST was lost, and perhaps the POST */
-        progress->challenge_unsure = false;
-        return order_go(ORDER_STEP_CHALLENGE);
-    }
-    return order_wait(ORDER_STEP_VALIDATE, answer);
-}
-
-static struct err order_read_authz(const struct order_progress *progress, struct arena *arena,
-                                   const struct order_answer *answer, struct authz *out_authz)
-{
-    struct json *json = NULL;
-    struct err err = json_parse(arena, answer->reply->body, LIMIT_JSON_BYTES, &json);
-    if (err_is(err))
-        return err_make(ERR_INPUT, err.code, "authorization that is not JSON");
-    err = authz_read(arena, json, out_authz);
-    for (size_t i = 0; !err_is(err) && i < progress->num_names; i++)
-        if (slice_ieq(progress->names[i], out_authz->name)) /* ACME-45 */
-            return ERR_OK;
-    return err_is(err) ? err : err_make(ERR_INPUT, 0, "authorization for a name that was not ordered");
-}
-
-static struct order_verdict order_judge_authz(struct order_progress *progress, const struct authz *authz,
-                                              const struct order_answer *answer, bool posted)
-{
-    switch (authz->status) {
-    case AUTHZ_PENDING:
-        return posted ? order_poll_authz(progress, answer) : order_choose_challenge(progress, authz, answer);
-    case AUTHZ_VALID: return order_next_authz(progress, answer);
-    case AUTHZ_INVALID: return order_authz_failed(authz, answer);
-    case AUTHZ_UNKNOWN:
-    case AUTHZ_DEACTIVATED:
-    case AUTHZ_EXPIRED:
-    case AUTHZ_REVOKED: break;
-    }
-    return order_dead_of(answer, PROBLEM_TRANSIENT, "an authorization of the order is expired, revoked or deactivated");
-}
-
-static struct order_verdict order_recv_authz(struct order_progress *progress, const struct order_answer *answer,
-                                             bool posted)
-{
-    struct arena scratch = {0};
-    struct authz authz;
-    struct err err = order_read_authz(progress, &scratch, answer, &authz);
-    struct order_verdict verdict = err_is(err)
-                                       ? order_nonsense(answer, posted ? ORDER_STEP_VALIDATE : ORDER_STEP_AUTHZ, err)
-                                       : order_judge_authz(progress, &authz, answer, posted);
-    arena_cleanup(&scratch);
-    return verdict;
-}
-
-static struct order_verdict recv_authz(struct order_progress *progress, const struct order_answer *answer)
-{
-    return order_recv_authz(progress, answer, false);
-}
-
-static struct order_verdict recv_validate(struct order_progress *progress, const struct order_answer *answer)
-{
-    return order_recv_authz(progress, answer, true);
-}
-
-/* --- CHALLENGE --- */
-
-static struct err send_challenge(const struct order_progress *progress, struct order_ask *ask)
-{
-    ask->url = progress->challenge_url;
-    buf_append_str(&ask->payload, "{}"); /* ACME-49: an object, unlike POST-as-GET */
-    return ERR_OK;
-}
-
-static struct order_verdict recv_challenge(struct order_progress *progress, const struct order_answer *answer)
-{
-    progress->challenge_unsure = false;
-    return order_wait(ORDER_STEP_VALIDATE, answer);
-}
-
-/* No answer: perhaps it was posted. `malformed`: it is no longer pending. Both are told by the authorization. */
-static bool refused_challenge(struct order_progress *progress, const struct problem *problem,
-                              struct order_verdict *out_verdict)
-{
-    progress->challenge_unsure = problem->class == PROBLEM_TRANSIENT || problem->class == PROBLEM_LATER;
-    if (!problem_is(problem, "malformed"))
-        return false;
-    *out_verdict = order_go(ORDER_STEP_VALIDATE);
     return true;
 }
 
@@ -352,9 +250,10 @@ static struct order_verdict recv_finalize(struct order_progress *progress, const
     return order_judge(progress, answer);
 }
 
-static bool refused_finalize(struct order_progress *progress, const struct problem *problem,
-                             struct order_verdict *out_verdict)
+static bool refused_finalize(struct order_progress *progress, const struct order_answer *answer,
+                             const struct problem *problem, struct order_verdict *out_verdict)
 {
+    (void)answer;
     if (problem_is(problem, "orderNotReady")) { /* ACME-56 */
         *out_verdict =
             (struct order_verdict){.kind = ORDER_WAIT, .next = ORDER_STEP_READ, .wait_ms = problem->retry_after_ms};
@@ -362,77 +261,47 @@ static bool refused_finalize(struct order_progress *progress, const struct probl
     }
     if (problem_is(problem, "badCSR") && !progress->with_cn) { /* ACME-59 */
         progress->with_cn = true;
-        *out_verdict = order_go(ORDER_STEP_FINALIZE);
+        out_verdict->kind = ORDER_GO;
+        out_verdict->next = ORDER_STEP_FINALIZE;
         return true;
     }
     return false;
 }
 
-/* --- DOWNLOAD --- */
-
-static struct err send_download(const struct order_progress *progress, struct order_ask *ask)
-{
-    ask->url = progress->document.certificate_url;
-    ask->wants_chain = true;
-    return ERR_OK;
-}
-
-static struct order_verdict order_chain_refused(struct order_progress *progress, const struct order_answer *answer,
-                                                const char *why)
-{
-    struct problem problem = {.class = PROBLEM_LOCAL, .err = err_make(ERR_INPUT, 0, "certificate refused")};
-    problem.detail = arena_printf(answer->arena, "the certificate that the CA issued is refused: %s", why);
-    chain_cleanup(&progress->chain);
-    if (answer->now_s - progress->created_s > ORDER_REFUSED_CHAIN_HOLD_S)
-        return order_dead(problem);
-    return order_trouble(ORDER_STEP_DOWNLOAD, problem);
-}
-
-static struct order_verdict recv_download(struct order_progress *progress, const struct order_answer *answer)
-{
-    chain_cleanup(&progress->chain);
-    struct err err = chain_parse(answer->reply->body, &progress->chain);
-    if (err_is(err))
-        return order_chain_refused(progress, answer, err.what);
-    enum chain_fault fault =
-        chain_check(&progress->chain, progress->key, progress->names, progress->num_names, answer->now_s); /* ACME-61 */
-    if (fault != CHAIN_FINE)
-        return order_chain_refused(progress, answer, chain_fault_text(fault));
-    return (struct order_verdict){.kind = ORDER_ISSUED};
-}
-
 /* --- the table --- */
 
-const struct order_step_row order_steps[NUM_ORDER_STEPS] = {
-    [ORDER_STEP_NEW] = {"new-order", PROBLEM_AT_ORDER, ORDER_STEP_NEW, send_new, recv_new, NULL},
-    [ORDER_STEP_READ] = {"read-order", PROBLEM_AT_ORDER, ORDER_STEP_READ, send_read, recv_read, refused_read},
-    [ORDER_STEP_AUTHZ] = {"read-authz", PROBLEM_AT_ORDER, ORDER_STEP_AUTHZ, send_authz, recv_authz, NULL},
-    [ORDER_STEP_CHALLENGE] = {"challenge", PROBLEM_AT_VALIDATION, ORDER_STEP_VALIDATE, send_challenge, recv_challenge,
-                              refused_challenge},
-    [ORDER_STEP_VALIDATE] = {"validate", PROBLEM_AT_ORDER, ORDER_STEP_VALIDATE, send_authz, recv_validate, NULL},
-    /* ACME-58: whether it was received is told by the order, so that is read before anything is sent again. */
-    [ORDER_STEP_FINALIZE] = {"finalize", PROBLEM_AT_ORDER, ORDER_STEP_READ, send_finalize, recv_finalize,
-                             refused_finalize},
-    [ORDER_STEP_DOWNLOAD] = {"download", PROBLEM_AT_ORDER, ORDER_STEP_DOWNLOAD, send_download, recv_download, NULL},
+static const struct order_step_row order_row_new = {"new-order", PROBLEM_AT_ORDER, ORDER_STEP_NEW,
+                                                    send_new,    recv_new,         refused_new};
+static const struct order_step_row order_row_read = {"read-order", PROBLEM_AT_ORDER, ORDER_STEP_READ,
+                                                     send_read,    recv_read,        refused_read};
+/* ACME-58: whether it was received is told by the order, so that is read before anything is sent again. */
+static const struct order_step_row order_row_finalize = {"finalize",    PROBLEM_AT_ORDER, ORDER_STEP_READ,
+                                                         send_finalize, recv_finalize,    refused_finalize};
+
+const struct order_step_row *const order_steps[NUM_ORDER_STEPS] = {
+    [ORDER_STEP_NEW] = &order_row_new,           [ORDER_STEP_READ] = &order_row_read,
+    [ORDER_STEP_AUTHZ] = &order_row_authz,       [ORDER_STEP_CHALLENGE] = &order_row_challenge,
+    [ORDER_STEP_VALIDATE] = &order_row_validate, [ORDER_STEP_FINALIZE] = &order_row_finalize,
+    [ORDER_STEP_DOWNLOAD] = &order_row_download, [ORDER_STEP_ALTERNATE] = &order_row_alternate,
 };
 
 struct err order_step_send(enum order_step step, const struct order_progress *progress, struct order_ask *out_ask)
 {
     *out_ask = (struct order_ask){0};
-    return order_steps[step].send(progress, out_ask);
+    return order_steps[step]->send(progress, out_ask);
 }
 
 struct order_verdict order_step_recv(enum order_step step, struct order_progress *progress,
                                      const struct order_answer *answer)
 {
-    const struct order_step_row *row = &order_steps[step];
+    const struct order_step_row *row = order_steps[step];
     if (!err_is(answer->reply->err) && answer->reply->status >= 200 && answer->reply->status < 300)
         return row->recv(progress, answer);
     struct problem problem = problem_of_reply(answer->arena, answer->reply, row->place, answer->now_s);
     struct order_verdict verdict = order_trouble(row->again, problem);
-    if (problem_is(&problem, "accountDoesNotExist"))
+    if (problem_is(&problem, "accountDoesNotExist") && step != ORDER_STEP_ALTERNATE)
         verdict.kind = ORDER_ACCOUNT_LOST;
-    else if (row->refused && row->refused(progress, &problem, &verdict))
+    else if (row->refused && row->refused(progress, answer, &problem, &verdict))
         return verdict;
     else if (problem.class == PROBLEM_VALIDATION || (problem.class == PROBLEM_PERMANENT && step != ORDER_STEP_NEW))
         verdict.kind = ORDER_DEAD;

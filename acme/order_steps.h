@@ -6,11 +6,16 @@
  *    |        +------- next authorization -----+       +----------+ ambiguous or processing: read again
  *    +--> READ (an order that is resumed, and every doubt) --> whichever step its status asks for
  *
+ * DOWNLOAD goes on to ALTERNATE where another chain is preferred and the CA has others (ACME-62); what fails there leaves
+ * the first chain as it is. The rows are in order_steps.c (the order), order_authz_steps.c and order_chain_steps.c.
+ *
  * Any thread, one at a time per progress. */
 #ifndef ACME_ORDER_STEPS_H
 #define ACME_ORDER_STEPS_H
 
 #include "acme/chain.h"
+#include "acme/challenge.h"
+#include "acme/directory.h"
 #include "acme/order_document.h"
 #include "acme/transport.h"
 
@@ -24,29 +29,45 @@ enum order_step {
     ORDER_STEP_VALIDATE,
     ORDER_STEP_FINALIZE,
     ORDER_STEP_DOWNLOAD,
+    ORDER_STEP_ALTERNATE,
     NUM_ORDER_STEPS
 };
 
+enum { ORDER_MAX_ALTERNATES = 8 };
+
 /* How far an order is. Owns its document, challenge and chain; borrows the rest. */
 struct order_progress {
-    const struct slice *names; /* borrowed, as are the next four */
+    /* What is wanted: borrowed. */
+    const struct slice *names;
     size_t num_names;
-    struct evp_pkey_st *key; /* of the certificate */
-    struct slice new_order_url, thumbprint;
+    const enum acme_challenge *challenges; /* that may be answered, in order of preference */
+    size_t num_challenges;
+    struct slice profile, replaces, preferred_chain; /* empty: none */
+    struct evp_pkey_st *key;                         /* of the certificate */
+    const struct directory *directory;
+    struct slice thumbprint;
 
-    struct buf url;    /* of the order; empty until the CA has told it */
-    bool resumed;      /* the URL comes from a journal, and the CA has not confirmed it yet */
-    int64_t created_s; /* of the journal */
+    struct buf url;        /* of the order; empty until the CA has told it */
+    bool resumed;          /* the URL comes from a journal, and the CA has not confirmed it yet */
+    bool without_replaces; /* the CA refused the order with it (ACME-99) */
+    bool replaced;         /* the CA has taken note of it */
+    int64_t created_s;     /* of the journal */
     struct order_document document;
-    size_t at_authz; /* the authorization in hand */
+    size_t at_authz; /* the authorization in hand; those before it are decided */
     bool doomed;     /* the order is invalid; its authorizations are read only for the reason */
     bool with_cn;    /* the CA did not like the first CSR (ACME-59) */
 
     struct arena challenge_arena;
-    struct slice challenge_type, challenge_url, challenge_name, token, key_authorization;
+    enum acme_challenge challenge;
+    struct slice challenge_url, challenge_name, token, key_authorization, dns_value;
+    struct slice *issuer_names;
+    size_t num_issuer_names;
     bool challenge_unsure; /* posted, no answer came */
 
     struct chain chain;
+    struct arena alternate_arena;
+    struct slice alternates[ORDER_MAX_ALTERNATES]; /* URLs of other chains of the same certificate */
+    size_t num_alternates, at_alternate, num_alternates_failed;
 };
 
 void order_progress_cleanup(struct order_progress *progress);
@@ -60,9 +81,9 @@ struct order_ask {
 };
 
 enum order_verdict_kind {
-    ORDER_GO,           /* on with `next` at once */
+    ORDER_GO,           /* on with `next` at once; with a problem where what was refused is asked in another way */
     ORDER_JOURNAL,      /* the order's URL is new: write it down, then `next` */
-    ORDER_PUBLISH,      /* serve progress->key_authorization everywhere, then `next` */
+    ORDER_PUBLISH,      /* have progress->challenge answered everywhere, then `next` */
     ORDER_WAIT,         /* `next` after a while: wait_ms, or the poller's own pace */
     ORDER_TROUBLE,      /* problem; if it is tried again, then with `next` */
     ORDER_DEAD,         /* problem; this order can never succeed any more */
@@ -92,10 +113,11 @@ struct order_step_row {
     struct err (*send)(const struct order_progress *progress, struct order_ask *ask);
     struct order_verdict (*recv)(struct order_progress *progress, const struct order_answer *answer);
     /* Answers of status 400 and above, where they mean more than trouble; may be NULL. Returns false to leave it at that. */
-    bool (*refused)(struct order_progress *progress, const struct problem *problem, struct order_verdict *out_verdict);
+    bool (*refused)(struct order_progress *progress, const struct order_answer *answer, const struct problem *problem,
+                    struct order_verdict *out_verdict);
 };
 
-extern const struct order_step_row order_steps[NUM_ORDER_STEPS];
+extern const struct order_step_row *const order_steps[NUM_ORDER_STEPS];
 
 /* What to ask. The payload is the caller's. Errors are LOCAL (no CSR could be made). */
 MUST_CHECK struct err order_step_send(enum order_step step, const struct order_progress *progress,

@@ -1,5 +1,6 @@
 #include "acme/problem.h"
 
+#include "acme/link.h"
 #include "acme/retry_after.h"
 #include "acme/transport.h"
 #include "base/json_read.h"
@@ -108,6 +109,13 @@ static struct slice problem_text(struct arena *arena, struct slice text)
     return slice_make(out, len);
 }
 
+static struct slice problem_no_stop(struct slice text)
+{
+    while (text.len && (text.ptr[text.len - 1] == '.' || text.ptr[text.len - 1] == ' '))
+        text.len--;
+    return text;
+}
+
 static struct slice problem_short_type(struct slice type)
 {
     static const char *const prefixes[] = {"urn:ietf:params:acme:error:", "urn:acme:error:"};
@@ -178,18 +186,34 @@ struct problem problem_of_json(struct arena *arena, const struct json *json, enu
     return problem;
 }
 
-/* `<url>; rel="terms-of-service"` (ACME-31). */
+/* ACME-31 */
 static struct slice problem_terms_link(struct arena *arena, const struct acme_reply *reply)
 {
     for (size_t i = 0; i < reply->num_links; i++) {
-        struct slice rest = slice_trim(reply->links[i]);
-        if (rest.len < 2 || rest.ptr[0] != '<' || !memmem(rest.ptr, rest.len, "terms-of-service", 16))
-            continue;
-        rest = slice_skip(rest, 1);
-        if (memchr(rest.ptr, '>', rest.len))
-            return problem_text(arena, slice_split(&rest, '>'));
+        struct slice field = reply->links[i], url = link_next(&field, "terms-of-service");
+        if (url.ptr)
+            return problem_text(arena, url);
     }
     return (struct slice){"", 0};
+}
+
+/* ACME-108: a name that failed too often is paused until somebody visits a page. Only the words tell that from a limit
+ * that passes, and that each limit says when it does (ACME-112). Tried daily, which spends nothing. */
+static void problem_find_pause(struct problem *problem)
+{
+    static const struct slice lead = SLICE_LIT("visit"), https = SLICE_LIT("https://");
+    if (!problem_is(problem, "rateLimited") || problem->retry_after_ms > 0)
+        return;
+    const char *end = problem->detail.ptr + problem->detail.len;
+    const char *visit = memmem(problem->detail.ptr, problem->detail.len, lead.ptr, lead.len);
+    const char *url = visit ? memmem(visit, (size_t)(end - visit), https.ptr, https.len) : NULL;
+    if (!url)
+        return;
+    struct slice rest = slice_make(url, (size_t)(end - url));
+    if (problem->instance.len == 0)
+        problem->instance = problem_no_stop(slice_split(&rest, ' '));
+    problem->paused = true;
+    problem->class = PROBLEM_PERMANENT;
 }
 
 static struct problem problem_of_silence(struct arena *arena, const struct acme_reply *reply)
@@ -221,6 +245,7 @@ struct problem problem_of_reply(struct arena *arena, const struct acme_reply *re
     problem.class = problem_class_of(&problem, place);
     if (problem.class == PROBLEM_TRANSIENT && problem.retry_after_ms > 0)
         problem.class = PROBLEM_LATER;
+    problem_find_pause(&problem);
     return problem;
 }
 
@@ -264,13 +289,6 @@ static void problem_write_part(struct buf *out, const char *lead, struct slice t
     buf_append_slice(out, text);
 }
 
-static struct slice problem_no_stop(struct slice text)
-{
-    while (text.len && (text.ptr[text.len - 1] == '.' || text.ptr[text.len - 1] == ' '))
-        text.len--;
-    return text;
-}
-
 static void problem_write_subs(struct buf *out, const struct problem *problem)
 {
     for (size_t i = 0; i < problem->num_subs; i++) {
@@ -294,9 +312,14 @@ void problem_write_sentence(struct buf *out, const struct problem *problem)
     }
     problem_write_subs(out, problem);
     problem_write_part(out, "; it takes ", problem->algorithms);
-    problem_write_part(out, "; see ", problem->instance);
+    if (problem->instance.len &&
+        !memmem(problem->detail.ptr, problem->detail.len, problem->instance.ptr, problem->instance.len))
+        problem_write_part(out, "; see ", problem->instance);
     problem_write_part(out, "; terms: ", problem->terms_url);
     problem_write_wait(out, problem->retry_after_ms);
-    if (row && row->cure && row->class == problem->class) /* the cure of `unauthorized` is that of a validation */
+    if (problem->paused)
+        buf_append_str(out,
+                       " (the CA has paused the name after many failures: mend their cause, then visit that page)");
+    else if (row && row->cure && row->class == problem->class) /* the cure of `unauthorized` is that of a validation */
         buf_printf(out, " (%s)", row->cure);
 }

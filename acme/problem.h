@@ -37,6 +37,7 @@ struct problem {
     struct slice instance;   /* a URL to visit (userActionRequired, a paused name), or empty */
     struct slice terms_url;  /* Link rel="terms-of-service" of the answer, or empty */
     struct slice algorithms; /* of badSignatureAlgorithm: joined by ", " (ACME-10), or empty */
+    bool paused;             /* the CA takes no order for the name until somebody has visited `instance` (ACME-108) */
     struct problem_sub *subs;
     size_t num_subs;
     int64_t retry_after_ms; /* how long the CA asks us to wait from its answer on; 0: it does not say */

@@ -132,6 +132,8 @@ void record_write_journal(const struct journal *journal, struct buf *out)
     json_put_string(&w, "directory", journal->directory_url);
     record_put_url(&w, "account", journal->account_url);
     record_put_url(&w, "order", journal->order_url);
+    if (journal->profile.len)
+        json_put_string(&w, "profile", journal->profile);
     json_key(&w, "names");
     json_array(&w);
     for (size_t i = 0; i < journal->num_names; i++)
@@ -168,6 +170,7 @@ static struct err record_read_journal_json(struct arena *arena, const struct jso
     journal->directory_url = record_get(arena, json, "directory");
     journal->account_url = record_get(arena, json, "account");
     journal->order_url = record_get(arena, json, "order");
+    journal->profile = record_get(arena, json, "profile");
     if (!json_get_int(json, "expires_s", 0, record_last_s, &journal->expires_s))
         journal->expires_s = 0;
     if (journal->key && journal->directory_url.ptr && record_get_names(arena, json, journal) &&

@@ -31,9 +31,10 @@ struct journal {
     struct slice directory_url;
     struct slice account_url; /* with order_url */
     struct slice order_url;   /* ptr NULL: the intent to order; nothing is known to be with the CA */
+    struct slice profile;     /* that was ordered; empty: none */
     const struct slice *names;
     size_t num_names;
-    struct evp_pkey_st *key; /* of the CSR */
+    struct evp_pkey_st *key; /* of the CSR; an order for another type of key is another order */
     int64_t created_s;       /* wall clock */
     int64_t expires_s;       /* of the order; 0: the CA does not say */
 };

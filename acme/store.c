@@ -13,6 +13,7 @@ const char *store_result_text(enum store_result result)
     case STORE_TOO_BIG: return "too big";
     case STORE_FULL: return "no space left";
     case STORE_CORRUPT: return "damaged";
+    case STORE_WRONG_KEY: return "sealed with another key";
     }
     return "unknown";
 }

@@ -31,7 +31,8 @@ enum store_result {
     STORE_DENIED,      /* permission, read-only */
     STORE_TOO_BIG,
     STORE_FULL,
-    STORE_CORRUPT
+    STORE_CORRUPT,
+    STORE_WRONG_KEY /* sealed with another key than ours */
 };
 
 const char *store_result_text(enum store_result result);
@@ -43,9 +44,9 @@ struct store_record {
 };
 
 enum store_condition {
-    STORE_ANY,     /* write whatever is there */
-    STORE_ABSENT,  /* only where nothing is there */
-    STORE_VERSION  /* only where `version` is there */
+    STORE_ANY,    /* write whatever is there */
+    STORE_ABSENT, /* only where nothing is there */
+    STORE_VERSION /* only where `version` is there */
 };
 
 struct store_write {

@@ -27,7 +27,7 @@ struct acme_reply {
     struct slice location, replay_nonce, retry_after, content_type, date;
     struct slice links[ACME_MAX_LINKS]; /* each Link field's value, unparsed */
     size_t num_links;
-    struct slice body; /* at most LIMIT_ACME_BODY_BYTES */
+    struct slice body;  /* at most LIMIT_ACME_BODY_BYTES */
     const char *detail; /* with err: a sentence for a person, e.g. which certificate was refused; may be NULL */
 };
 

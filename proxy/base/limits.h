@@ -58,6 +58,8 @@ enum {
     LIMIT_BODY_RATE_BYTES_S = 500,     /* a body slower than this, after the grace, holds a backend hostage */
     LIMIT_BODY_RATE_GRACE_MS = 20000,
     LIMIT_DNS_ADDRESSES = 16,
+    LIMIT_DNS_RECORDS = 32,           /* TXT or CAA of a name: a busy domain has a dozen */
+    LIMIT_DNS_TEXT_BYTES = 16 * 1024, /* of those together */
     LIMIT_PARSED_KEYS = 1024, /* per worker: EVP_PKEYs kept parsed */
 
     /* Passwords */
@@ -91,6 +93,8 @@ enum {
     LIMIT_CHAIN_CERTS = 10,
     LIMIT_TOKEN_MIN = 16, /* base64url characters of an HTTP-01 token */
     LIMIT_TOKEN_MAX = 84,
+    LIMIT_PROFILES = 8, /* of ACME_PROFILE; CAs have three or four */
+    LIMIT_PROFILE_BYTES = 64,
 
     /* Storage */
     LIMIT_STORE_VALUE_BYTES = 256 * 1024, /* a record: key and longest chain twice over; a larger file is not ours */
@@ -98,6 +102,8 @@ enum {
 
     /* Configuration */
     LIMIT_ENV_DIR_FILES = 1024,
+    LIMIT_CERT_DIR_FILES = 2048, /* certificates and keys: at a start, each pair is tried for some milliseconds */
+    LIMIT_LINE_BYTES = 256, /* of a name that a person writes */
 
     /* Logs */
     LIMIT_LOG_STRING_BYTES = 256,

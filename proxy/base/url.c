@@ -85,6 +85,22 @@ bool name_is_ip(struct slice name)
     return parse_address(AF_INET, name, address) || parse_address(AF_INET6, name, address);
 }
 
+bool name_same(struct slice a, struct slice b)
+{
+    unsigned char address_a[16], address_b[16];
+    return slice_ieq(a, b) || (parse_address(AF_INET6, a, address_a) && parse_address(AF_INET6, b, address_b) &&
+                               memcmp(address_a, address_b, sizeof address_a) == 0);
+}
+
+bool name_is_canonical(struct slice name)
+{
+    unsigned char address[16];
+    char text[INET6_ADDRSTRLEN];
+    if (!parse_address(AF_INET6, name, address))
+        return true; /* inet_pton takes dotted quads in one form alone */
+    return inet_ntop(AF_INET6, address, text, sizeof text) && slice_eq(name, slice_str(text));
+}
+
 static bool ipv4_is_local(const unsigned char a[4])
 {
     return a[0] == 0 || a[0] == 10 || a[0] == 127 || (a[0] == 100 && (a[1] & 0xc0) == 64) || /* RFC 6598 */

@@ -26,6 +26,10 @@ MUST_CHECK struct err url_parse(struct slice text, struct url *out_url);
 bool name_is_dns(struct slice name, bool allow_wildcard);
 /* An IPv4 dotted quad or an IPv6 literal without brackets. */
 bool name_is_ip(struct slice name);
+/* The same name whatever the case, or the same address whatever its spelling. */
+bool name_same(struct slice a, struct slice b);
+/* An address as it is to be written (RFC 1123 dotted quad, RFC 5952), or any other text. */
+bool name_is_canonical(struct slice name);
 /* No public CA signs it: a single label, localhost, local, internal, test, example, invalid, home.arpa, lan, svc,
  * cluster.local and what is below them; private, shared (RFC 6598), loopback, link-local, unique-local and
  * unspecified addresses, v4-mapped ones like those they stand for. One final dot is overlooked. */

@@ -6,6 +6,9 @@
 
 /* Length of the character that the text begins with, 1 to 4; 0 where there is none or it is malformed. */
 size_t utf8_char_len(struct slice text);
+/* The same, and 0 for what a terminal does not show as a character of its own: controls, and what turns or hides text
+ * (marks of direction, zero width, private use, tags). */
+size_t utf8_visible_len(struct slice text);
 /* The longest beginning of the text of at most max bytes that cuts no character. */
 struct slice utf8_first(struct slice text, size_t max);
 

@@ -1,7 +1,7 @@
 /* ca_transport: the engine's way to the CA: acme/transport.h over client/https.
  *
  * Adds User-Agent, Accept and Accept-Language (ACME-2, ACME-3), verifies the server against the system's roots and those
- * of config->acme.ca (ACME-1), follows no redirect, judges no answer. Owns its HTTPS client. Control thread. */
+ * of config->acme.ca, never speaks in the clear (ACME-1), follows no redirect, judges no answer. Owns its HTTPS client. Control thread. */
 #ifndef CERTS_CA_TRANSPORT_H
 #define CERTS_CA_TRANSPORT_H
 

@@ -34,6 +34,11 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static int64_t greatest(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static void keeper_arm(struct keeper *keeper)
 {
     const struct due *first = keeper->loaded ? due_queue_first(&keeper->due) : NULL;
@@ -129,15 +134,10 @@ static void keeper_look_rings(struct alarm *alarm)
     keeper_arm(keeper);
 }
 
-static void keeper_engine_rings(struct alarm *alarm)
-{
-    struct keeper *keeper = container_of(alarm, struct keeper, engine);
-    acme_wake(keeper->acme);
-}
-
 void keeper_look_now(struct keeper *keeper)
 {
-    alarm_check(&keeper->engine);
+    for (size_t i = 0; i < NUM_ISSUERS; i++)
+        alarm_check(&keeper->issuers[i].alarm);
     alarm_set(&keeper->look, 0);
 }
 
@@ -155,7 +155,7 @@ static void keeper_free(struct grave *grave)
 static void keeper_silence(struct keeper *keeper)
 {
     struct store *store = keeper->world.store;
-    keeper_engine_free(keeper); /* withdraws what is published */
+    keeper_engines_free(keeper); /* withdraws what is published */
     alarm_stop(&keeper->look);
     if (keeper->num_state_batch)
         store->ops->cancel(store, &keeper->state_call);
@@ -177,7 +177,7 @@ struct err keeper_new(const struct keeper_world *world, const struct config *con
     keeper->writing = STORE_FENCED;
     list_init(&keeper->dirty);
     list_init(&keeper->leaving);
-    alarm_init(&keeper->engine, world->loop, world->clock, keeper_engine_rings);
+    keeper_engines_init(keeper);
     alarm_init(&keeper->look, world->loop, world->clock, keeper_look_rings);
     keeper_publish_init(keeper);
     keeper_load_init(keeper);
@@ -185,7 +185,7 @@ struct err keeper_new(const struct keeper_world *world, const struct config *con
     struct err err = keeper_own_of(config, &keeper->own, out_mistake);
     if (!err_is(err)) {
         keeper_set_names(keeper);
-        err = keeper_orders(keeper) ? keeper_engine_new(keeper, out_mistake) : ERR_OK;
+        err = keeper_orders(keeper) ? keeper_engines_new(keeper, out_mistake) : ERR_OK;
     }
     if (err_is(err)) {
         keeper->closing = true;
@@ -269,11 +269,12 @@ struct keeper_state keeper_state(const struct keeper *keeper)
                                  .store_readable = keeper->readable,
                                  .generation = keeper->generation,
                                  .acknowledged = keeper->acknowledged,
-                                 .num_names = keeper->num_names,
+                                 .num_lines = keeper->num_names,
                                  .sentence = buf_slice(&keeper->storage_sentence)};
     for (size_t i = 0; i < keeper->num_names; i++) {
         const struct keeper_name *name = keeper->names[i];
-        state.num_placeholders += name->cert && name->cert->source == CERT_PLACEHOLDER;
+        state.num_names += !name->second;
+        state.num_placeholders += name->cert && name->cert->source == CERT_PLACEHOLDER && !name_is_covered_beside(name);
         state.num_running += name->order != NULL;
     }
     return state;
@@ -294,6 +295,7 @@ size_t keeper_some(const struct keeper *keeper, size_t from, size_t max,
         const struct keeper_name *name = keeper->names[i];
         const struct name_state *state = &name->state;
         struct keeper_name_view view = {.name = name->text,
+                                        .key_type = name->other ? key_type_name(name->key_type) : NULL,
                                         .cert = name->cert,
                                         .directory_url = buf_slice(&name->directory_url),
                                         .managed = name->kind == NAME_ACME,
@@ -301,8 +303,8 @@ size_t keeper_some(const struct keeper *keeper, size_t from, size_t max,
                                         .next_attempt_ms = name->next_attempt_ms,
                                         .renew_at_ms = keeper_renew_at_ms(name),
                                         .attempts = name->attempts,
-                                        .num_failures = state->backoff.num_failures,
-                                        .failed_ms = state->backoff.failed_ms,
+                                        .num_failures = state->backoff.num_failures + state->fallback.num_failures,
+                                        .failed_ms = greatest(state->backoff.failed_ms, state->fallback.failed_ms),
                                         .problem_class = buf_slice(&state->problem_class),
                                         .problem_type = buf_slice(&state->problem_type),
                                         .problem_detail = buf_slice(&state->problem_detail),

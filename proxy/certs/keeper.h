@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "certs/key_maker.h"
 #include "config/config.h"
 #include "net/net_loop.h"
 #include "store/store_dir.h"
@@ -31,6 +32,7 @@ struct keeper_world {
     const struct clock *clock;
     struct store *store;
     struct transport *transport; /* to the CA (certs/ca_transport); NULL where config has no ACME directory */
+    struct key_maker keys;       /* pool NULL: keys are made on the loop */
     void *ctx;
     /* Hand this to every worker; one reference comes along. Generations grow. Called from the loop, never from within a
      * call of the keeper's. */
@@ -87,6 +89,7 @@ struct keeper_state {
     uint64_t generation; /* of the last publication */
     uint64_t acknowledged;
     size_t num_names, num_placeholders, num_running;
+    size_t num_lines;      /* of keeper_some */
     struct slice sentence; /* what is wrong with the storage, for a person; empty where nothing is */
 };
 
@@ -103,7 +106,8 @@ struct keeper_attempts {
 /* One name, for status and metrics. Views, valid during the call. */
 struct keeper_name_view {
     struct slice name;
-    const struct cert *cert;    /* the one served: dates, serial, issuer, source; NULL before the first publication */
+    const char *key_type;       /* where the name has two certificates: that of this one; else NULL */
+    const struct cert *cert;    /* the one served: dates, serial, issuer, source; NULL: none so far */
     struct slice directory_url; /* where the served certificate was ordered; empty for the other sources */
     bool managed;               /* ours to order by ACME */
     const char *step;           /* of the order that runs, e.g. "poll-authz"; NULL: none runs */
@@ -115,7 +119,8 @@ struct keeper_name_view {
     struct slice problem_class, problem_type, problem_detail, problem_sentence; /* of the last one; empty: none */
 };
 
-/* The names of those places, in the order of the configuration; returns how many there were: fewer than max at the end. */
+/* The lines of those places, one for each certificate of each name, in the order of the configuration; returns how many there
+ * were: fewer than max at the end. */
 size_t keeper_some(const struct keeper *keeper, size_t from, size_t max,
                    void (*each)(void *ctx, const struct keeper_name_view *view), void *ctx);
 /* All of them. */

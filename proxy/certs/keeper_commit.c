@@ -8,6 +8,7 @@ static void name_log_obtained(const struct keeper_name *name, const struct cert 
     char not_after[CLOCK_TEXT_BYTES];
     LOG_INFO_EVENT(name->keeper->world.log, "certificate_obtained", LOG_SLICE("name", name->text),
                    LOG_STR("serial", cert->serial), LOG_STR("issuer", cert->issuer),
+                   LOG_STR("key_type", key_type_name(name->save.key_type)),
                    LOG_STR("not_after", clock_rfc3339(cert->not_after_s * 1000, not_after)),
                    LOG_SLICE("directory", buf_slice(&name->save.directory_url)));
 }
@@ -21,6 +22,8 @@ static void name_serve_saved(struct keeper_name *name)
         cert_unref(cert);
         return;
     }
+    name_state_keep(&name->profile, buf_slice(&name->save.profile));
+    name->cert_key_type = name->save.key_type;
     keeper_serve(name, cert, buf_slice(&name->save.directory_url));
     keeper_announce(name);
 }
@@ -59,27 +62,41 @@ static void name_save_done(struct store_call *call, enum store_result result, co
         keeper_look_soon(name);
 }
 
-/* One commit: the certificate in, the order's journal out, the schedule with them (DESIGN.md). */
+static void name_write_key(const char *prefix, struct slice record, struct buf *out)
+{
+    buf_append_str(out, prefix);
+    buf_append_slice(out, record);
+}
+
+/* One commit: the certificate in, the journals of its order out, that with the other CA too, the schedule with them
+ * (DESIGN.md). */
 void keeper_commit_save(struct keeper_name *name)
 {
-    struct store *store = name->keeper->world.store;
-    struct buf key = {0}, state_key = {0}, state = {0};
-    buf_append_slice(&key, SLICE_LIT("certificate/"));
-    buf_append_slice(&key, name->text);
+    struct keeper *keeper = name->keeper;
+    struct buf key = {0}, state_key = {0}, state = {0}, record = {0}, other_journal = {0};
+    name_write_key("certificate/", name->record, &key);
     keeper_state_key(name, &state_key);
     name_state_write(&name->state, &state);
-    struct store_write writes[] = {
+    keeper_order_record(name, name->rank == ISSUER_FIRST ? ISSUER_FALLBACK : ISSUER_FIRST, &record);
+    name_write_key("order/", buf_slice(&record), &other_journal);
+    struct store_write writes[4] = {
         {.key = buf_slice(&key), .value = buf_slice(&name->save.record)},
         {.key = buf_slice(&state_key), .value = buf_slice(&state)},
-        {.key = buf_slice(&name->save.journal_key), .value = SLICE_NONE},
     };
+    size_t num = 2;
+    if (name->save.journal_key.len)
+        writes[num++] = (struct store_write){.key = buf_slice(&name->save.journal_key)};
+    if (keeper->issuers[ISSUER_FALLBACK].acme)
+        writes[num++] = (struct store_write){.key = buf_slice(&other_journal)};
     list_remove(&name->dirty);
     name->save.busy = true;
     name->save.call.done = name_save_done;
-    store->ops->commit(store, writes, name->save.journal_key.len ? 3 : 2, &name->save.call);
+    keeper->world.store->ops->commit(keeper->world.store, writes, num, &name->save.call);
     buf_cleanup(&key);
     buf_cleanup(&state_key);
     buf_cleanup(&state);
+    buf_cleanup(&record);
+    buf_cleanup(&other_journal);
 }
 
 static struct err name_write_record(struct keeper_name *name, const struct acme_result *result, struct buf *out)
@@ -90,6 +107,7 @@ static struct err name_write_record(struct keeper_name *name, const struct acme_
                                  .account_url = result->account_url,
                                  .order_url = result->order_url,
                                  .key_type = key_type_of(result->key),
+                                 .profile = result->profile,
                                  .issued_s = keeper_wall_ms(name->keeper) / 1000,
                                  .generation = name->record_generation + 1,
                                  .replaces = name_has_issued(name) ? slice_str(name->cert->serial) : SLICE_NONE,
@@ -117,10 +135,12 @@ void keeper_commit_issued(struct keeper_name *name, const struct acme_result *re
     name->save.record = record;
     buf_append_slice(&name->save.journal_key, result->journal_key);
     name_state_keep(&name->save.directory_url, result->directory_url);
+    name_state_keep(&name->save.profile, result->profile);
+    name->save.key_type = key_type_of(result->key);
     name->save.cert = cert;
-    name->attempts.num_issued++;
-    backoff_succeeded(&name->state.backoff);
-    name_state_clear_problem(&name->state);
+    keeper_order_succeeded(name);
+    name->state.profiles.len = 0;
+    name_profiles_write(name, &name->state.profiles);
     keeper_renewal_choose(name, cert, keeper_wall_ms(name->keeper));
     name_log_obtained(name, cert);
     keeper_commit_save(name);

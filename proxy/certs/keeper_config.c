@@ -11,7 +11,7 @@ static void name_free(struct keeper_name *name)
     list_remove(&name->refresh);
     list_remove(&name->leaving);
     keeper_name_cleanup(name);
-    mem_free((char *)name->text.ptr);
+    mem_free((char *)name->record.ptr);
     mem_free(name);
 }
 
@@ -45,15 +45,21 @@ static void name_leave(struct keeper_name *name)
     list_remove(&name->announced);
     list_remove(&name->refresh);
     list_append(&keeper->leaving, &name->leaving);
-    certset_remove(keeper_draft(keeper), name->text);
+    if (name->other) {
+        name->other->other = NULL;
+        keeper_offer(name->other);
+    } else {
+        certset_remove(keeper_draft(keeper), name->text);
+    }
+    name->other = NULL;
 }
 
-static struct keeper_name *keeper_take_back(struct keeper *keeper, struct slice text)
+static struct keeper_name *keeper_take_back(struct keeper *keeper, struct slice record)
 {
     LIST_EACH(&keeper->leaving, node)
     {
         struct keeper_name *name = container_of(node, struct keeper_name, leaving);
-        if (!slice_eq(name->text, text))
+        if (!slice_eq(name->record, record))
             continue;
         list_remove(node);
         return name;
@@ -79,11 +85,12 @@ static enum name_kind keeper_kind_of(const struct keeper *keeper, const struct c
     return NAME_OWN;
 }
 
-static struct keeper_name *name_new(struct keeper *keeper, struct slice text)
+static struct keeper_name *name_new(struct keeper *keeper, struct slice record, size_t text_len)
 {
     struct keeper_name *name = MEM_NEW(struct keeper_name);
     name->keeper = keeper;
-    name->text = slice_make(mem_dup(text.ptr, text.len), text.len);
+    name->record = slice_make(mem_dup(record.ptr, record.len), record.len);
+    name->text = slice_first(name->record, text_len);
     list_init(&name->dirty);
     list_init(&name->announced);
     list_init(&name->refresh);
@@ -102,29 +109,62 @@ static void name_set_kind(struct keeper_name *name, enum name_kind kind, bool is
     if (changed)
         keeper_order_cancel(name);
     if ((changed || is_new) && name->cert) /* whether challenges are answered for it */
-        certset_put(keeper_draft(keeper), name->text, name->cert, kind == NAME_ACME);
+        keeper_offer(name);
 }
 
 /* From what there was to what is to be. */
 struct names_change {
-    struct map before; /* text to struct keeper_name: not wanted so far */
+    struct map before; /* record to struct keeper_name: not wanted so far */
     struct keeper *keeper;
 };
 
-static void keeper_add_name(struct names_change *change, struct slice text, enum name_kind kind)
+/* What a line is to be. */
+struct line_plan {
+    struct slice record;
+    size_t text_len;
+    enum name_kind kind;
+    enum key_type key_type;
+    bool local;
+};
+
+static struct keeper_name *keeper_add_line(struct names_change *change, const struct line_plan *plan)
 {
     struct keeper *keeper = change->keeper;
-    if (map_get(&keeper->by_name, text))
-        return;
-    struct keeper_name *name = map_remove(&change->before, text);
+    struct keeper_name *name = map_remove(&change->before, plan->record);
     bool is_new = name == NULL;
     if (is_new)
-        name = keeper_take_back(keeper, text);
+        name = keeper_take_back(keeper, plan->record);
     if (!name)
-        name = name_new(keeper, text);
-    name_set_kind(name, kind, is_new);
-    map_put(&keeper->by_name, text, name);
+        name = name_new(keeper, plan->record, plan->text_len);
+    name->local = plan->local;
+    name->key_type = plan->key_type;
+    name->second = plan->record.len != plan->text_len;
+    name_set_kind(name, plan->kind, is_new);
+    map_put(&keeper->by_name, plan->record, name);
     keeper->names[keeper->num_names++] = name;
+    return name;
+}
+
+/* A name that a CA signs has a line for each key type; the others have one. */
+static void keeper_add_name(struct names_change *change, struct slice text, enum name_kind kind, bool local)
+{
+    struct keeper *keeper = change->keeper;
+    struct buf records[CONFIG_KEY_TYPES];
+    enum key_type key_types[CONFIG_KEY_TYPES];
+    struct keeper_name *lines[CONFIG_KEY_TYPES];
+    if (map_get(&keeper->by_name, text))
+        return;
+    size_t num = keeper_lines_of(keeper->config, text, records, key_types), num_wanted = kind == NAME_ACME ? num : 1;
+    for (size_t i = 0; i < num_wanted; i++) {
+        struct line_plan plan = {buf_slice(&records[i]), text.len, kind, key_types[i], local};
+        lines[i] = keeper_add_line(change, &plan);
+    }
+    if (num_wanted == 2) {
+        lines[0]->other = lines[1];
+        lines[1]->other = lines[0];
+    }
+    for (size_t i = 0; i < num; i++)
+        buf_cleanup(&records[i]);
     keeper->has_internal = keeper->has_internal || kind == NAME_INTERNAL;
 }
 
@@ -135,14 +175,15 @@ void keeper_set_names(struct keeper *keeper)
     struct names_change change = {.before = keeper->by_name, .keeper = keeper};
     struct map_entry *entry;
     mem_free(keeper->names);
-    keeper->names = mem_calloc(config->num_names + num_sans, sizeof(void *));
+    keeper->names = mem_calloc((config->num_names + num_sans) * CONFIG_KEY_TYPES, sizeof(void *));
     keeper->num_names = 0;
     keeper->by_name = (struct map){0};
     keeper->has_internal = false;
     for (size_t i = 0; i < config->num_names; i++)
-        keeper_add_name(&change, config->names[i].text, keeper_kind_of(keeper, &config->names[i]));
+        keeper_add_name(&change, config->names[i].text, keeper_kind_of(keeper, &config->names[i]),
+                        config->names[i].local);
     for (size_t i = 0; i < num_sans; i++)
-        keeper_add_name(&change, slice_str(keeper->own->names[i]), NAME_OWN);
+        keeper_add_name(&change, slice_str(keeper->own->names[i]), NAME_OWN, false);
     for (size_t at = 0; (entry = map_next(&change.before, &at));)
         name_leave(entry->value);
     map_cleanup(&change.before);
@@ -216,7 +257,7 @@ struct err keeper_prepare(const struct keeper *keeper, const struct config *conf
     else
         err = keeper_own_of(config, &out_change->own, out_mistake);
     if (!err_is(err) && config_orders(config))
-        err = keeper_engine_check(keeper, config, out_mistake);
+        err = keeper_engines_check(keeper, config, out_mistake);
     if (err_is(err))
         cert_unref(out_change->own);
     else
@@ -236,16 +277,19 @@ static bool keeper_needs_engine_anew(const struct keeper *keeper, const struct k
 {
     const struct config *before = keeper->config, *after = change->config;
     return keeper->world.transport != change->transport || before->acme.accept_terms != after->acme.accept_terms ||
-           !slice_eq(before->acme.email, after->acme.email);
+           !slice_eq(before->acme.email, after->acme.email) || !slice_eq(before->acme.fallback, after->acme.fallback) ||
+           !slice_eq(before->acme.fallback_eab_kid, after->acme.fallback_eab_kid) ||
+           !slice_eq(before->acme.fallback_eab_hmac_key, after->acme.fallback_eab_hmac_key) ||
+           !slice_eq(before->acme.fallback_account_key.text, after->acme.fallback_account_key.text);
 }
 
 static void keeper_apply_engine(struct keeper *keeper, bool anew)
 {
     struct buf mistake = {0};
     bool needed = keeper_orders(keeper) && !keeper->stopped;
-    if (keeper->acme && (anew || !needed))
-        keeper_engine_free(keeper);
-    if (needed && !keeper->acme && err_is(keeper_engine_new(keeper, &mistake)))
+    if (keeper_has_engines(keeper) && (anew || !needed))
+        keeper_engines_free(keeper);
+    if (needed && !keeper_has_engines(keeper) && err_is(keeper_engines_new(keeper, &mistake)))
         LOG_ERROR_EVENT(keeper->world.log, "configuration_failed", LOG_STR("msg", buf_cstr(&mistake)));
     if (anew)
         keeper_order_forgive_engine(keeper);
@@ -264,6 +308,14 @@ static void keeper_apply_tickets(struct keeper *keeper, int64_t rotate_s)
     alarm_set(&keeper->look, 0);
 }
 
+static bool same_key_types(const struct config *a, const struct config *b)
+{
+    bool same = a->acme.num_key_types == b->acme.num_key_types;
+    for (size_t i = 0; same && i < a->acme.num_key_types; i++)
+        same = a->acme.key_types[i] == b->acme.key_types[i];
+    return same;
+}
+
 /* Of many thousand names, it is worth a look whether anything has to be done for them. */
 static bool same_names(const struct config *a, const struct config *b)
 {
@@ -272,7 +324,20 @@ static bool same_names(const struct config *a, const struct config *b)
     for (size_t i = 0; i < a->num_names; i++)
         if (a->names[i].issuer != b->names[i].issuer || !slice_eq(a->names[i].text, b->names[i].text))
             return false;
-    return a->acme.renew_at_permille == b->acme.renew_at_permille;
+    return same_key_types(a, b);
+}
+
+/* Of names that stay as they are: whether their certificates, and how they are ordered, do. */
+static bool same_orders(const struct config *a, const struct config *b)
+{
+    bool same = a->acme.renew_at_permille == b->acme.renew_at_permille &&
+                a->acme.num_challenges == b->acme.num_challenges && a->acme.num_profiles == b->acme.num_profiles &&
+                slice_eq(a->acme.preferred_chain, b->acme.preferred_chain);
+    for (size_t i = 0; same && i < a->acme.num_challenges; i++)
+        same = a->acme.challenges[i] == b->acme.challenges[i];
+    for (size_t i = 0; same && i < a->acme.num_profiles; i++)
+        same = slice_eq(a->acme.profiles[i], b->acme.profiles[i]);
+    return same;
 }
 
 static bool keeper_has_fresh(const struct keeper *keeper)
@@ -310,7 +375,7 @@ void keeper_apply(struct keeper *keeper, struct keeper_change *change)
     keeper_sweep_leaving(keeper);
     if (keeper_has_fresh(keeper))
         keeper_load_again(keeper);
-    if (!same || anew)
+    if (!same || anew || !same_orders(before, keeper->config))
         keeper_look_all(keeper);
     config_unref(before);
 }

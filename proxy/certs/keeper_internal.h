@@ -1,7 +1,8 @@
 /* What the parts of the keeper share: keeper.c (life, time, views), keeper_load.c (what the store holds, the right to
  * write), keeper_renewal.c (when), keeper_order.c (orders and their failure), keeper_commit.c (what became of one),
  * keeper_state.c (what is remembered of a name), keeper_engine.c (the engine), keeper_publish.c (certsets and
- * acknowledgement), keeper_local.c (placeholders and the local CA), keeper_config.c (which names there are). Control thread. */
+ * acknowledgement), keeper_challenge.c (answers to challenges), keeper_local.c (placeholders and the local CA),
+ * keeper_config.c (which names there are). Control thread. */
 #ifndef CERTS_KEEPER_INTERNAL_H
 #define CERTS_KEEPER_INTERNAL_H
 
@@ -20,7 +21,8 @@ enum {
     KEEPER_RELOAD_MS = 10000,     /* an unreadable store is read again */
     KEEPER_STANDBY_MS = 2000,     /* the right to write is not granted by then: we are a standby, and say so */
     KEEPER_LOOKS_A_TURN = 32,     /* names: each may cost a key and a signature, and the loop must not wait for all */
-    KEEPER_STATE_BATCH = 16       /* LIMIT_STORE_WRITES */
+    KEEPER_STATE_BATCH = 16,      /* LIMIT_STORE_WRITES */
+    KEEPER_CA_FAILURES = 3        /* in a row: then the fallback is asked */
 };
 
 enum name_kind {
@@ -29,29 +31,54 @@ enum name_kind {
     NAME_OWN       /* TLS_CERT covers it, or nothing does */
 };
 
+/* Where certificates are ordered: the configuration's own directory, and the one behind it (ACME_FALLBACK). */
+enum issuer_rank { ISSUER_FIRST, ISSUER_FALLBACK, NUM_ISSUERS };
+
+struct keeper_issuer {
+    struct keeper *keeper;
+    enum issuer_rank rank;
+    struct acme *acme;  /* NULL: nothing is ordered there */
+    struct alarm alarm; /* acme_wake */
+};
+
 /* A new certificate on its way to the store. */
 struct name_save {
     struct store_call call;
     struct buf record;      /* SECRET: certificate/NAME; len 0: nothing is to be stored */
     struct buf journal_key; /* goes in the same commit */
     struct cert *cert;      /* held until it is served */
-    struct buf directory_url;
+    struct buf directory_url, profile;
+    enum key_type key_type;
     int64_t retry_ms; /* wall clock: not before */
     bool busy;
 };
 
+/* Somebody wants a new certificate now: our own back-off is passed over, or the CA's Retry-After too. */
+enum name_asked { NAME_NOT_ASKED, NAME_ASKED, NAME_FORCED };
+
+/* One line of certificates: a name, and the key type that they have. A name has a second line where ACME_KEY_TYPE has two:
+ * each is ordered, stored and renewed by itself, and both are served. */
 struct keeper_name {
     struct keeper *keeper;
-    struct slice text; /* owned */
+    struct slice record;       /* owned: what its records are called, in keeper->by_name: the name, or NAME:rsa */
+    struct slice text;         /* the name: a view of record */
+    enum key_type key_type;    /* of the next certificate */
+    struct keeper_name *other; /* the other line of the name, or NULL */
+    bool second;               /* a line beside the name's own: no certificate of our own making is for it */
     enum name_kind kind;
-    struct cert *cert;          /* served; NULL before the store has answered */
-    struct buf directory_url;   /* of a CERT_ISSUED */
+    bool local;               /* no public CA signs it, and none behind our own is asked to */
+    struct cert *cert;        /* served; NULL before the store has answered */
+    struct buf directory_url; /* of a CERT_ISSUED, as are the next two */
+    struct buf profile;
+    enum key_type cert_key_type;
     uint64_t record_generation; /* of its record: counts its certificates */
     bool stored;                /* the last complete load found its record */
     bool unreadable;            /* its record may be there, but cannot be read: nothing is ordered */
     struct due due;             /* in keeper->due, by wall clock: when to look at it again */
     struct acme_order *order;   /* runs */
-    int64_t next_attempt_ms;    /* wall clock; 0: none is planned */
+    enum issuer_rank rank;      /* where the last one was */
+    enum name_asked asked;
+    int64_t next_attempt_ms; /* wall clock; 0: none is planned */
     struct keeper_attempts attempts;
     struct name_state state;
     struct list dirty; /* in keeper->dirty: the state is to be stored */
@@ -72,19 +99,19 @@ struct internal_ca;
 struct keeper {
     struct keeper_world world;
     const struct config *config;
-    struct acme *acme;          /* NULL: no name is ordered */
+    struct keeper_issuer issuers[NUM_ISSUERS];
     struct cert *own;           /* TLS_CERT, or NULL */
     struct keeper_name **names; /* in the order of the configuration */
     size_t num_names;
-    struct map by_name;
+    struct map by_name;  /* by their records */
     struct list leaving; /* of struct keeper_name: neither in names nor in by_name */
+    bool first_fails;    /* some name has counted a failure of the first CA's since that issued last */
     bool has_internal;
     bool closing;
 
     /* time */
     struct due_queue due;
-    struct alarm engine; /* acme_wake */
-    struct alarm look;   /* names, tickets, and the clock itself */
+    struct alarm look; /* names, tickets, and the clock itself */
     int64_t looked_wall_ms, looked_mono_ms;
     int64_t tickets_due_ms; /* monotonic; 0: no tickets */
 
@@ -169,12 +196,55 @@ MUST_CHECK struct err keeper_make_cert(enum cert_source source, const struct cha
                                        const struct evp_pkey_st *key, struct cert **out_cert);
 
 /* keeper_engine.c */
-MUST_CHECK struct err keeper_engine_new(struct keeper *keeper, struct buf *out_mistake);
-/* Whether one could be made of the configuration. */
-MUST_CHECK struct err keeper_engine_check(const struct keeper *keeper, const struct config *config,
-                                          struct buf *out_mistake);
-/* Abandons every order; their journals stay, so that the next engine goes on from there. */
-void keeper_engine_free(struct keeper *keeper);
+void keeper_engines_init(struct keeper *keeper);
+/* One for each directory of the configuration; all or none. */
+MUST_CHECK struct err keeper_engines_new(struct keeper *keeper, struct buf *out_mistake);
+/* Whether they could be made of the configuration. */
+MUST_CHECK struct err keeper_engines_check(const struct keeper *keeper, const struct config *config,
+                                           struct buf *out_mistake);
+/* Abandons every order; their journals stay, so that the next engines go on from there. */
+void keeper_engines_free(struct keeper *keeper);
+static inline bool keeper_has_engines(const struct keeper *keeper)
+{
+    return keeper->issuers[ISSUER_FIRST].acme != NULL;
+}
+/* Empty where there is none of that rank. */
+struct slice config_directory_of(const struct config *config, enum issuer_rank rank);
+static inline struct slice issuer_directory(const struct keeper_issuer *issuer)
+{
+    return config_directory_of(issuer->keeper->config, issuer->rank);
+}
+/* The one that orders from this directory, or NULL: a certificate's own issuer, for all that is asked of it later. */
+struct keeper_issuer *keeper_issuer_of(struct keeper *keeper, struct slice directory_url);
+
+/* keeper_setup.c */
+/* What of the configuration concerns an order. */
+struct order_setup {
+    enum acme_challenge challenges[NUM_ACME_CHALLENGES];
+    size_t num_challenges;
+    struct slice profiles[LIMIT_PROFILES + 1];
+    size_t num_profiles;
+};
+/* Views into the configuration. */
+void name_setup(const struct keeper_name *name, struct order_setup *out_setup);
+/* All that may make a CA change its mind, as text to compare. */
+void name_setup_write(const struct keeper_name *name, struct buf *out);
+/* The profiles in order of preference, as text to compare. */
+void name_profiles_write(const struct keeper_name *name, struct buf *out);
+/* Whether the certificate that it has, a CERT_ISSUED, is of the kind that would be ordered now, or from the fallback. */
+bool name_suits_config(const struct keeper_name *name);
+enum key_type key_type_of_config(enum config_key_type type);
+
+/* keeper_lines.c */
+/* The lines of a name that a CA signs, as records' names; returns how many. The first is the name's own. */
+size_t keeper_lines_of(const struct config *config, struct slice text, struct buf records[CONFIG_KEY_TYPES],
+                       enum key_type key_types[CONFIG_KEY_TYPES]);
+/* What the engine calls the journal: one for each directory, so that no order is lost by asking the other CA. */
+void keeper_order_record(const struct keeper_name *name, enum issuer_rank rank, struct buf *out);
+/* Tells the next certset what clients of this name are shown, of all its lines. */
+void keeper_offer(const struct keeper_name *name);
+/* Whether the other line has a certificate that clients accept, so that nothing needs to be made up for this one. */
+bool name_is_covered_beside(const struct keeper_name *name);
 
 /* keeper_renewal.c */
 bool name_has_issued(const struct keeper_name *name);
@@ -188,6 +258,8 @@ int64_t keeper_renewal_wanted_ms(struct keeper_name *name, int64_t now_ms);
 int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms);
 /* A failure of our own, whose cause `sentence` tells. */
 void keeper_order_fail_local(struct keeper_name *name, const char *step, struct err err, const char *sentence);
+/* The order is done: nothing is held against the name any more. */
+void keeper_order_succeeded(struct keeper_name *name);
 /* Ends the name's order without a trace but its journal. */
 void keeper_order_cancel(struct keeper_name *name);
 /* Ends all orders so. */
@@ -222,10 +294,12 @@ struct certset *keeper_draft(struct keeper *keeper);
 void keeper_serve(struct keeper_name *name, struct cert *cert, struct slice directory_url);
 /* Says so in the log when every worker does. */
 void keeper_announce(struct keeper_name *name);
-/* The engine's callbacks; ctx is the keeper. */
+/* The engine's callback; ctx is the keeper. */
+void keeper_account_known(void *ctx, struct slice thumbprint);
+
+/* keeper_challenge.c: the engine's callbacks; ctx is the keeper. */
 void keeper_publish_challenge(void *ctx, struct acme_publication *asked);
 void keeper_withdraw_challenge(void *ctx, struct acme_publication *asked);
-void keeper_account_known(void *ctx, struct slice thumbprint);
 
 /* keeper_local.c */
 /* Gives the name a certificate of our own making where it has none or one that ends; returns the wall clock of the next

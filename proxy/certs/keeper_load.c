@@ -26,7 +26,8 @@ struct err keeper_make_cert(enum cert_source source, const struct chain *chain, 
     return err;
 }
 
-static struct err cert_of_record(const struct cert_record *record, struct slice name, struct cert **out_cert)
+static struct err cert_of_record(const struct cert_record *record, struct slice name, struct cert **out_cert,
+                                 enum key_type *out_key_type)
 {
     struct chain chain;
     struct evp_pkey_st *key = NULL;
@@ -36,6 +37,8 @@ static struct err cert_of_record(const struct cert_record *record, struct slice 
     err = key_read_pem(record->key_pem, &key);
     if (!err_is(err))
         err = keeper_make_cert(CERT_ISSUED, &chain, key, out_cert);
+    if (!err_is(err))
+        *out_key_type = key_type_of(key);
     key_free(key);
     chain_cleanup(&chain);
     if (!err_is(err) && !cert_covers(*out_cert, name)) {
@@ -51,6 +54,7 @@ static void keeper_log_loaded(const struct keeper_name *name)
     const struct cert *cert = name->cert;
     LOG_INFO_EVENT(name->keeper->world.log, "certificate_loaded", LOG_SLICE("name", name->text),
                    LOG_STR("serial", cert->serial), LOG_STR("issuer", cert->issuer),
+                   LOG_STR("key_type", key_type_name(name->cert_key_type)),
                    LOG_STR("not_after", clock_rfc3339(cert->not_after_s * 1000, not_after)),
                    LOG_SLICE("directory", buf_slice(&name->directory_url)));
 }
@@ -61,7 +65,8 @@ static bool keeper_has_newer(const struct keeper_name *name, const struct cert *
     return name->cert && name->cert->source == CERT_ISSUED && name->cert->not_before_s > stored->not_before_s;
 }
 
-static void name_use_record(struct keeper_name *name, const struct cert_record *record, struct cert *cert)
+static void name_use_record(struct keeper_name *name, const struct cert_record *record, struct cert *cert,
+                            enum key_type key_type)
 {
     bool same = name->cert && name->cert->source == CERT_ISSUED && strcmp(name->cert->serial, cert->serial) == 0;
     name->record_generation = record->generation;
@@ -69,6 +74,8 @@ static void name_use_record(struct keeper_name *name, const struct cert_record *
         cert_unref(cert);
         return;
     }
+    name_state_keep(&name->profile, record->profile);
+    name->cert_key_type = key_type;
     keeper_serve(name, cert, record->directory_url);
     keeper_log_loaded(name);
 }
@@ -78,9 +85,10 @@ static void name_take_record(struct keeper_name *name, struct slice value)
     struct arena arena = {0};
     struct cert_record record;
     struct cert *cert = NULL;
+    enum key_type key_type = KEY_OTHER;
     struct err err = cert_record_read(&arena, value, &record);
     if (!err_is(err))
-        err = cert_of_record(&record, name->text, &cert);
+        err = cert_of_record(&record, name->text, &cert, &key_type);
     bool news = !name->unreadable;
     name->stored = true;
     name->unreadable = err_is(err);
@@ -90,7 +98,7 @@ static void name_take_record(struct keeper_name *name, struct slice value)
             "the stored certificate is damaged and nothing is ordered in its place: restore the file, or "
             "remove it to order anew");
     if (!err_is(err))
-        name_use_record(name, &record, cert);
+        name_use_record(name, &record, cert, key_type);
     arena_cleanup(&arena);
     keeper_look_soon(name);
 }
@@ -118,7 +126,6 @@ static void keeper_take_certificates(struct keeper *keeper, enum store_result re
 
 static void keeper_take_states(struct keeper *keeper, const struct store_record *records, size_t num_records)
 {
-    struct slice directory_url = keeper->config->acme.directory;
     for (size_t i = 0; i < num_records; i++) {
         struct keeper_name *name = keeper_find(keeper, records[i].key, state_prefix);
         if (!name || name->kind != NAME_ACME || !list_empty(&name->dirty))
@@ -126,10 +133,11 @@ static void keeper_take_states(struct keeper *keeper, const struct store_record 
         if (!name_state_read(&name->state, records[i].value))
             LOG_WARN_EVENT(keeper->world.log, "state_unreadable", LOG_SLICE("name", name->text),
                            LOG_STR("msg", "its back-off and schedule start afresh"));
-        if (!slice_eq(buf_slice(&name->state.directory_url), directory_url)) {
-            backoff_succeeded(&name->state.backoff);
-            name_state_clear_problem(&name->state);
-        }
+        if (!slice_eq(buf_slice(&name->state.directory_url), config_directory_of(keeper->config, ISSUER_FIRST)))
+            name_state_forgive(&name->state);
+        else if (!slice_eq(buf_slice(&name->state.fallback_url), config_directory_of(keeper->config, ISSUER_FALLBACK)))
+            backoff_succeeded(&name->state.fallback);
+        keeper->first_fails = keeper->first_fails || name->state.num_ca_failures;
     }
 }
 
@@ -262,7 +270,7 @@ static void keeper_refresh_next(struct keeper *keeper)
     list_remove(node);
     keeper->refresh_key.len = 0;
     buf_append_slice(&keeper->refresh_key, certificate_prefix);
-    buf_append_slice(&keeper->refresh_key, name->text);
+    buf_append_slice(&keeper->refresh_key, name->record);
     keeper->refresh_busy = true;
     keeper->world.store->ops->get(keeper->world.store, buf_slice(&keeper->refresh_key), &keeper->refresh_call);
 }

@@ -10,16 +10,6 @@ enum {
 
 /* ---- certificates of our own making ---- */
 
-static struct err cert_of_made(enum cert_source source, const struct x509_made *made, struct cert **out_cert)
-{
-    struct buf key_der = {0};
-    struct slice leaf = buf_slice(&made->der);
-    key_write_pkcs8(made->key, &key_der);
-    struct err err = cert_new(source, &leaf, 1, buf_slice(&key_der), out_cert);
-    buf_cleanup_secret(&key_der);
-    return err;
-}
-
 static struct err name_make_local(const struct keeper_name *name, enum cert_source source, int64_t now_ms,
                                   struct cert **out_cert)
 {
@@ -29,7 +19,7 @@ static struct err name_make_local(const struct keeper_name *name, enum cert_sour
                          : placeholder_make(&name->text, 1, now_ms / 1000, &made);
     if (err_is(err))
         return err;
-    err = cert_of_made(source, &made, out_cert);
+    err = x509_made_cert(&made, source, out_cert);
     x509_made_cleanup(&made);
     return err;
 }
@@ -106,6 +96,8 @@ int64_t keeper_local_look(struct keeper_name *name, int64_t now_ms)
         return name_serve_own(name, now_ms);
     if (name->kind == NAME_INTERNAL && keeper->root)
         return name_serve_local(name, CERT_INTERNAL, now_ms);
+    if (name->second || name_is_covered_beside(name))
+        return INT64_MAX;
     if (name->cert && name->cert->source != CERT_PLACEHOLDER)
         return INT64_MAX; /* also where it has expired: a placeholder would be no better */
     return name_serve_local(name, CERT_PLACEHOLDER, now_ms);

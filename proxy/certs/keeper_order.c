@@ -1,6 +1,55 @@
 #include "acme/renewal.h"
 #include "certs/keeper_internal.h"
 
+/* ---- where and when ---- */
+
+static struct backoff *name_backoff(struct keeper_name *name, enum issuer_rank rank)
+{
+    return rank == ISSUER_FIRST ? &name->state.backoff : &name->state.fallback;
+}
+
+/* The CA counts what it could not validate, and what it limits, by the name: of two certificates one waits for the other. */
+static int64_t name_other_allows_ms(struct keeper_name *name, enum issuer_rank rank, int64_t now_ms)
+{
+    struct keeper_name *other = name->other;
+    if (!other || !name_backoff(other, rank)->num_failures)
+        return 0;
+    enum problem_class class = problem_class_from_name(buf_slice(&other->state.problem_class));
+    return class == PROBLEM_VALIDATION || class == PROBLEM_LATER
+               ? backoff_next_ms(name_backoff(other, rank), now_ms, false)
+               : 0;
+}
+
+static int64_t name_allowed_ms(struct keeper_name *name, enum issuer_rank rank, int64_t now_ms)
+{
+    if (name->asked == NAME_FORCED)
+        return 0;
+    int64_t own_ms = backoff_next_ms(name_backoff(name, rank), now_ms, name->asked == NAME_ASKED);
+    int64_t other_ms = name->asked == NAME_ASKED ? 0 : name_other_allows_ms(name, rank, now_ms);
+    return own_ms > other_ms ? own_ms : other_ms;
+}
+
+static bool name_may_fall_back(const struct keeper_name *name)
+{
+    return name->keeper->issuers[ISSUER_FALLBACK].acme && !name->local &&
+           name->state.num_ca_failures >= KEEPER_CA_FAILURES;
+}
+
+/* Who is asked next, and from when on. The first is asked whenever its time has come, so that it is gone back to as soon
+ * as it answers; the other only in between. */
+static enum issuer_rank name_plan(struct keeper_name *name, int64_t now_ms, int64_t *out_allowed_ms)
+{
+    int64_t first_ms = name_allowed_ms(name, ISSUER_FIRST, now_ms);
+    *out_allowed_ms = first_ms;
+    if (first_ms <= now_ms || !name_may_fall_back(name))
+        return ISSUER_FIRST;
+    int64_t fallback_ms = name_allowed_ms(name, ISSUER_FALLBACK, now_ms);
+    if (first_ms <= fallback_ms)
+        return ISSUER_FIRST;
+    *out_allowed_ms = fallback_ms;
+    return ISSUER_FALLBACK;
+}
+
 /* ---- failure ---- */
 
 /* Of a certificate that clients accept; 0: there is none, and no back-off need mind it. */
@@ -9,36 +58,60 @@ static int64_t name_served_until_ms(const struct keeper_name *name)
     return name_has_issued(name) ? name->cert->not_after_s * 1000 : 0;
 }
 
-static void name_log_failure(const struct keeper_name *name, const char *step, const struct problem *problem,
+static void name_log_failure(struct keeper_name *name, const char *step, const struct problem *problem,
                              struct slice sentence, int64_t now_ms)
 {
     const struct keeper *keeper = name->keeper;
+    const struct backoff *backoff = name_backoff(name, name->rank);
     bool covered = name_has_issued(name) &&
                    !renewal_is_emergency(name->cert->not_before_s, name->cert->not_after_s, now_ms / 1000);
-    struct backoff backoff = name->state.backoff;
+    int64_t next_ms;
+    name_plan(name, now_ms, &next_ms);
     LOG(keeper->world.log, covered ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "order_failed", LOG_SLICE("name", name->text),
         LOG_SLICE("msg", sentence), LOG_STR("step", step ? step : ""),
         LOG_STR("class", problem_class_name(problem->class)), LOG_SLICE("type", problem->type),
-        LOG_SLICE("detail", problem->detail), LOG_INT("failures", backoff.num_failures),
-        LOG_INT("next_attempt_s", (backoff_next_ms(&backoff, now_ms, false) - now_ms + 999) / 1000),
+        LOG_SLICE("detail", problem->detail), LOG_STR("key_type", key_type_name(name->key_type)),
+        LOG_SLICE("directory", issuer_directory(&keeper->issuers[name->rank])),
+        LOG_INT("failures", backoff->num_failures),
+        LOG_INT("next_attempt_s", next_ms > now_ms ? (next_ms - now_ms + 999) / 1000 : 0),
         LOG_STR("served", name->cert ? cert_source_text(name->cert->source) : "nothing"));
-    if (backoff.retry_after_capped)
+    if (backoff->retry_after_capped)
         LOG_WARN_EVENT(
             keeper->world.log, "retry_after_capped", LOG_SLICE("name", name->text),
             LOG_INT("asked_s", problem->retry_after_ms / 1000),
             LOG_STR("msg", "the CA asked for a longer wait than a day, or a week at a limit: it is asked then"));
 }
 
+/* Whether the CA is at fault, as far as the first is concerned; what is ours to mend says nothing of it. */
+static void name_count_ca_failure(struct keeper_name *name, enum problem_class class)
+{
+    if (name->rank != ISSUER_FIRST || class == PROBLEM_LOCAL)
+        return;
+    bool at_fault = class == PROBLEM_TRANSIENT || class == PROBLEM_LATER;
+    name->state.num_ca_failures = at_fault ? name->state.num_ca_failures + 1 : 0;
+    name->keeper->first_fails = name->keeper->first_fails || at_fault;
+    if (name->state.num_ca_failures == KEEPER_CA_FAILURES && name_may_fall_back(name))
+        LOG_WARN_EVENT(name->keeper->world.log, "issuer_fallback", LOG_SLICE("name", name->text),
+                       LOG_SLICE("directory", issuer_directory(&name->keeper->issuers[ISSUER_FALLBACK])),
+                       LOG_STR("msg", "the CA of PORTICO_ACME_DIRECTORY has failed three times in a row: the name is "
+                                      "ordered from PORTICO_ACME_FALLBACK until it answers again"));
+}
+
 static void name_fail(struct keeper_name *name, const char *step, const struct problem *problem, struct slice sentence)
 {
     struct keeper *keeper = name->keeper;
+    struct name_state *state = &name->state;
     int64_t now_ms = keeper_wall_ms(keeper);
     if (!keeper->writer) /* it ended because another process writes now: no failure of the name's */
         return;
     name->attempts.num_failed[problem->class]++;
-    backoff_failed(&name->state.backoff, problem, now_ms, name_served_until_ms(name), keeper_random());
-    name_state_set_problem(&name->state, problem, sentence);
-    name_state_keep(&name->state.directory_url, keeper->config->acme.directory);
+    backoff_failed(name_backoff(name, name->rank), problem, now_ms, name_served_until_ms(name), keeper_random());
+    name_count_ca_failure(name, problem->class);
+    name_state_set_problem(state, problem, sentence);
+    name_state_keep(&state->directory_url, config_directory_of(keeper->config, ISSUER_FIRST));
+    name_state_keep(&state->fallback_url, config_directory_of(keeper->config, ISSUER_FALLBACK));
+    state->setup.len = 0;
+    name_setup_write(name, &state->setup);
     name_log_failure(name, step, problem, sentence, now_ms);
     keeper_state_dirty(name);
     keeper_state_flush(keeper);
@@ -57,6 +130,17 @@ void keeper_order_fail_local(struct keeper_name *name, const char *step, struct 
     arena_cleanup(&arena);
 }
 
+static bool name_has_failed(const struct keeper_name *name)
+{
+    return name->state.backoff.num_failures || name->state.fallback.num_failures;
+}
+
+/* Our own steps alone: the CA's Retry-After holds. */
+static void name_forgive_own(struct keeper_name *name)
+{
+    name->state.backoff.next_ms = name->state.fallback.next_ms = 0;
+}
+
 void keeper_order_forgive_local(struct keeper *keeper)
 {
     for (size_t i = 0; i < keeper->num_names; i++) {
@@ -66,9 +150,10 @@ void keeper_order_forgive_local(struct keeper *keeper)
             name->save.retry_ms = 0;
             keeper_look_soon(name);
         }
-        if (!name->state.backoff.num_failures || problem_class_from_name(class) != PROBLEM_LOCAL)
+        if (!name_has_failed(name) || problem_class_from_name(class) != PROBLEM_LOCAL)
             continue;
         backoff_succeeded(&name->state.backoff);
+        backoff_succeeded(&name->state.fallback);
         keeper_look_soon(name);
     }
 }
@@ -76,11 +161,53 @@ void keeper_order_forgive_local(struct keeper *keeper)
 void keeper_order_forgive_engine(struct keeper *keeper)
 {
     for (size_t i = 0; i < keeper->num_names; i++) {
-        struct name_state *state = &keeper->names[i]->state;
-        enum problem_class class = problem_class_from_name(buf_slice(&state->problem_class));
-        if (state->backoff.num_failures && (class == PROBLEM_ACCOUNT || class == PROBLEM_TRANSIENT))
-            state->backoff.next_ms = 0; /* our own step alone: the CA's Retry-After holds */
+        struct keeper_name *name = keeper->names[i];
+        enum problem_class class = problem_class_from_name(buf_slice(&name->state.problem_class));
+        if (class == PROBLEM_ACCOUNT || class == PROBLEM_TRANSIENT)
+            name_forgive_own(name);
     }
+}
+
+/* What the CA will not do for the name as it stood, it may do for the name as it stands; also behind a restart. */
+static void name_notice_setup(struct keeper_name *name)
+{
+    enum problem_class class = problem_class_from_name(buf_slice(&name->state.problem_class));
+    struct buf setup = {0};
+    if (!name_has_failed(name) || (class != PROBLEM_PERMANENT && class != PROBLEM_ACCOUNT))
+        return;
+    name_setup_write(name, &setup);
+    if (!slice_eq(buf_slice(&setup), buf_slice(&name->state.setup))) {
+        name_state_keep(&name->state.setup, buf_slice(&setup));
+        name_forgive_own(name);
+        keeper_state_dirty(name);
+    }
+    buf_cleanup(&setup);
+}
+
+/* ---- success ---- */
+
+/* What it said to one name, such as a limit, stands; that it was not to be had does not. */
+static void keeper_first_answers(struct keeper *keeper)
+{
+    keeper->first_fails = false;
+    for (size_t i = 0; i < keeper->num_names; i++) {
+        struct name_state *state = &keeper->names[i]->state;
+        if (problem_class_from_name(buf_slice(&state->problem_class)) == PROBLEM_TRANSIENT)
+            state->num_ca_failures = 0;
+    }
+}
+
+void keeper_order_succeeded(struct keeper_name *name)
+{
+    struct keeper *keeper = name->keeper;
+    bool first = name->rank == ISSUER_FIRST;
+    name->attempts.num_issued++;
+    name->asked = NAME_NOT_ASKED;
+    name_state_forgive(&name->state);
+    if (!first) /* the next one begins with the first again, which has one failure left */
+        name->state.num_ca_failures = KEEPER_CA_FAILURES - 1;
+    if (first && keeper->first_fails)
+        keeper_first_answers(keeper);
 }
 
 /* ---- orders ---- */
@@ -90,49 +217,84 @@ static void name_order_done(struct acme_order *order, const struct acme_result *
     struct keeper_name *name = ctx;
     (void)order;
     name->order = NULL;
-    if (result->issued)
+    if (name->other) /* it may have waited for this one */
+        keeper_look_soon(name->other);
+    if (result->issued) {
         keeper_commit_issued(name, result);
-    else
-        name_fail(name, result->step, &result->problem, result->sentence);
+        return;
+    }
+    if (result->problem.class == PROBLEM_VALIDATION && result->challenge_type.len)
+        name_state_keep(&name->state.failed_challenge, result->challenge_type);
+    name->asked = NAME_NOT_ASKED;
+    name_fail(name, result->step, &result->problem, result->sentence);
 }
 
-static void name_order(struct keeper_name *name)
+static const char *name_order_reason(const struct keeper_name *name)
 {
-    struct acme_order_spec spec = {.record = name->text,
+    if (name->asked != NAME_NOT_ASKED)
+        return "asked for";
+    if (!name_has_issued(name))
+        return "first certificate";
+    return name_suits_config(name) ? "renewal" : "another configuration";
+}
+
+static void name_order(struct keeper_name *name, enum issuer_rank rank)
+{
+    const struct keeper *keeper = name->keeper;
+    struct order_setup setup;
+    struct buf record = {0};
+    keeper_order_record(name, rank, &record);
+    name_setup(name, &setup);
+    struct acme_order_spec spec = {.record = buf_slice(&record),
                                    .names = &name->text,
                                    .num_names = 1,
-                                   .key_type = KEY_P256,
+                                   .key_type = name->key_type,
+                                   .challenges = setup.challenges,
+                                   .num_challenges = setup.num_challenges,
+                                   .profiles = setup.profiles,
+                                   .num_profiles = setup.num_profiles,
+                                   .preferred_chain = keeper->config->acme.preferred_chain,
                                    .done = name_order_done,
                                    .ctx = name};
-    LOG_INFO_EVENT(name->keeper->world.log, "order_started", LOG_SLICE("name", name->text),
-                   LOG_STR("reason", !name_has_issued(name) ? "first certificate" : "renewal"),
-                   LOG_SLICE("directory", name->keeper->config->acme.directory));
+    LOG_INFO_EVENT(keeper->world.log, "order_started", LOG_SLICE("name", name->text),
+                   LOG_STR("reason", name_order_reason(name)), LOG_STR("key_type", key_type_name(name->key_type)),
+                   LOG_SLICE("directory", issuer_directory(&keeper->issuers[rank])));
     name->next_attempt_ms = 0;
-    name->order = acme_order_new(name->keeper->acme, &spec);
+    name->rank = rank;
+    name->order = acme_order_new(keeper->issuers[rank].acme, &spec);
+    buf_cleanup(&record);
+}
+
+/* Whatever is in the way looks again when it ends. */
+static bool name_is_held_up(const struct keeper_name *name)
+{
+    const struct keeper *keeper = name->keeper;
+    return !keeper->writer || keeper->stopped || !keeper_has_engines(keeper) || keeper->stage != STAGE_IDLE ||
+           name->unreadable || name->order || name->save.busy;
 }
 
 int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms)
 {
-    struct keeper *keeper = name->keeper;
+    int64_t allowed_ms;
     name->next_attempt_ms = 0;
-    if (!keeper->writer || keeper->stopped || !keeper->acme || keeper->stage != STAGE_IDLE || name->unreadable ||
-        name->order || name->save.busy)
-        return INT64_MAX;        /* whatever ends that looks again */
+    if (name_is_held_up(name))
+        return INT64_MAX;
     if (name->save.record.len) { /* issued, and not stored yet */
         if (now_ms < name->save.retry_ms && name->save.retry_ms <= now_ms + KEEPER_LOOK_MS)
             return name->save.retry_ms;
         keeper_commit_save(name);
         return INT64_MAX;
     }
-    int64_t wanted_ms = keeper_renewal_wanted_ms(name, now_ms);
-    int64_t allowed_ms = backoff_next_ms(&name->state.backoff, now_ms, false);
+    name_notice_setup(name);
+    int64_t wanted_ms = name->asked != NAME_NOT_ASKED ? 0 : keeper_renewal_wanted_ms(name, now_ms);
+    enum issuer_rank rank = name_plan(name, now_ms, &allowed_ms);
     int64_t next_ms = wanted_ms > allowed_ms ? wanted_ms : allowed_ms;
-    if (next_ms <= now_ms) {
-        name_order(name);
+    if (next_ms <= now_ms && !(name->other && name->other->order)) {
+        name_order(name, rank);
         return INT64_MAX;
     }
     name->next_attempt_ms = next_ms;
-    return next_ms;
+    return next_ms > now_ms ? next_ms : INT64_MAX;
 }
 
 void keeper_order_cancel(struct keeper_name *name)
@@ -156,8 +318,10 @@ void keeper_name_cleanup(struct keeper_name *name)
         store->ops->cancel(store, &name->save.call);
     keeper_commit_forget(name);
     buf_cleanup(&name->save.directory_url);
+    buf_cleanup(&name->save.profile);
     cert_unref(name->save.cert);
     cert_unref(name->cert);
     buf_cleanup(&name->directory_url);
+    buf_cleanup(&name->profile);
     name_state_cleanup(&name->state);
 }

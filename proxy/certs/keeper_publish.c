@@ -1,14 +1,4 @@
-#include "certs/keeper_internal.h"
-
-/* An answer to a challenge that is, or will be, in every worker's certset. */
-struct keeper_publication {
-    struct keeper *keeper;
-    struct acme_publication *asked;
-    struct list node;    /* in keeper->publications */
-    uint64_t generation; /* the first that has it; 0: in the draft */
-    bool told;           /* done has been called */
-    struct tick deadline;
-};
+#include "certs/keeper_challenge.h"
 
 /* ---- certsets ---- */
 
@@ -23,12 +13,7 @@ struct certset *keeper_draft(struct keeper *keeper)
 static void keeper_stamp(struct keeper *keeper)
 {
     int64_t now_ms = keeper_mono_ms(keeper);
-    LIST_EACH(&keeper->publications, node)
-    {
-        struct keeper_publication *publication = container_of(node, struct keeper_publication, node);
-        if (publication->generation == 0)
-            publication->generation = keeper->generation;
-    }
+    keeper_challenges_stamp(keeper);
     LIST_EACH(&keeper->announcing, node)
     {
         struct keeper_name *name = container_of(node, struct keeper_name, announced);
@@ -57,7 +42,7 @@ void keeper_serve(struct keeper_name *name, struct cert *cert, struct slice dire
     cert_unref(name->cert);
     name->cert = cert;
     name_state_keep(&name->directory_url, directory_url);
-    certset_put(keeper_draft(name->keeper), name->text, cert, name->kind == NAME_ACME);
+    keeper_offer(name);
 }
 
 void keeper_announce(struct keeper_name *name)
@@ -80,14 +65,7 @@ static void keeper_log_published(const struct keeper_name *name)
                    LOG_INT("milliseconds", keeper_mono_ms(keeper) - name->announced_ms));
 }
 
-static void publication_tell(struct keeper_publication *publication, struct err err)
-{
-    publication->told = true;
-    tick_stop(&publication->deadline);
-    publication->asked->done(publication->asked, err);
-}
-
-static bool keeper_is_acknowledged(const struct keeper *keeper, uint64_t generation)
+bool keeper_is_acknowledged(const struct keeper *keeper, uint64_t generation)
 {
     return generation != 0 && generation <= keeper->acknowledged;
 }
@@ -105,55 +83,7 @@ void keeper_acknowledged(struct keeper *keeper, uint64_t generation)
         list_remove(node);
         keeper_log_published(name);
     }
-    LIST_EACH(&keeper->publications, node)
-    {
-        struct keeper_publication *publication = container_of(node, struct keeper_publication, node);
-        if (!publication->told && keeper_is_acknowledged(keeper, publication->generation))
-            publication_tell(publication, ERR_OK);
-    }
-}
-
-static void publication_expired(struct tick *tick)
-{
-    struct keeper_publication *publication = container_of(tick, struct keeper_publication, deadline);
-    publication_tell(publication, err_make(ERR_TIMEOUT, 0, "a worker does not serve the challenge's answer after 5 s"));
-}
-
-/* ---- challenges ---- */
-
-void keeper_publish_challenge(void *ctx, struct acme_publication *asked)
-{
-    struct keeper *keeper = ctx;
-    struct keeper_publication *publication = MEM_NEW(struct keeper_publication);
-    publication->keeper = keeper;
-    publication->asked = asked;
-    asked->pending = publication;
-    tick_init(&publication->deadline, publication_expired);
-    tick_start(&keeper->world.loop->ticker, &publication->deadline, KEEPER_ACKNOWLEDGE_MS);
-    list_append(&keeper->publications, &publication->node);
-    certset_put_pending(keeper_draft(keeper), asked->token, asked->key_authorization);
-}
-
-void keeper_withdraw_challenge(void *ctx, struct acme_publication *asked)
-{
-    struct keeper *keeper = ctx;
-    struct keeper_publication *publication = asked->pending;
-    list_remove(&publication->node);
-    tick_stop(&publication->deadline);
-    mem_free(publication);
-    if (!keeper->closing)
-        certset_remove_pending(keeper_draft(keeper), asked->token);
-}
-
-void keeper_challenge_seen(struct keeper *keeper, struct slice token)
-{
-    LIST_EACH(&keeper->publications, node)
-    {
-        struct acme_publication *asked = container_of(node, struct keeper_publication, node)->asked;
-        bool told = container_of(node, struct keeper_publication, node)->told;
-        if (told && asked->seen && slice_eq(asked->token, token))
-            asked->seen(asked);
-    }
+    keeper_challenges_acknowledged(keeper);
 }
 
 void keeper_account_known(void *ctx, struct slice thumbprint)

@@ -30,8 +30,7 @@ static bool name_renewal_is_chosen(const struct keeper_name *name)
 
 int64_t keeper_renewal_wanted_ms(struct keeper_name *name, int64_t now_ms)
 {
-    const struct keeper *keeper = name->keeper;
-    if (!name_has_issued(name) || !slice_eq(buf_slice(&name->directory_url), keeper->config->acme.directory))
+    if (!name_has_issued(name) || !name_suits_config(name))
         return 0;
     if (now_ms >= name->cert->not_after_s * 1000)
         return 0;

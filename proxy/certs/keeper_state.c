@@ -20,7 +20,7 @@ static void keeper_state_done(struct store_call *call, enum store_result result,
 void keeper_state_key(const struct keeper_name *name, struct buf *out)
 {
     buf_append_slice(out, SLICE_LIT("state/"));
-    buf_append_slice(out, name->text);
+    buf_append_slice(out, name->record);
 }
 
 void keeper_state_flush(struct keeper *keeper)

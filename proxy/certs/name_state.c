@@ -19,11 +19,25 @@ void name_state_clear_problem(struct name_state *state)
     buf_cleanup(&state->problem_sentence);
 }
 
+void name_state_forgive(struct name_state *state)
+{
+    backoff_succeeded(&state->backoff);
+    backoff_succeeded(&state->fallback);
+    state->num_ca_failures = 0;
+    buf_cleanup(&state->setup);
+    buf_cleanup(&state->failed_challenge);
+    name_state_clear_problem(state);
+}
+
 void name_state_cleanup(struct name_state *state)
 {
     name_state_clear_problem(state);
     buf_cleanup(&state->serial);
     buf_cleanup(&state->directory_url);
+    buf_cleanup(&state->fallback_url);
+    buf_cleanup(&state->setup);
+    buf_cleanup(&state->failed_challenge);
+    buf_cleanup(&state->profiles);
     *state = (struct name_state){0};
 }
 
@@ -41,6 +55,25 @@ static void put_kept(struct json_writer *w, const char *key, const struct buf *k
         json_put_string(w, key, buf_slice(kept));
 }
 
+static void put_fallback(struct json_writer *w, const struct name_state *state)
+{
+    if (state->fallback.num_failures == 0)
+        return;
+    json_key(w, "fallback");
+    json_object(w);
+    put_kept(w, "directory", &state->fallback_url);
+    backoff_write(&state->fallback, w);
+    json_end_object(w);
+}
+
+static void get_fallback(struct name_state *state, const struct json *json)
+{
+    if (!json || json->kind != JSON_OBJECT)
+        return;
+    name_state_keep(&state->fallback_url, json_get_string(json, "directory"));
+    state->fallback = backoff_read(json);
+}
+
 void name_state_write(const struct name_state *state, struct buf *out)
 {
     struct json_writer w = json_writer_on(out);
@@ -51,6 +84,11 @@ void name_state_write(const struct name_state *state, struct buf *out)
     put_kept(&w, "serial", &state->serial);
     put_kept(&w, "directory", &state->directory_url);
     backoff_write(&state->backoff, &w);
+    json_put_int(&w, "ca_failures", state->num_ca_failures);
+    put_fallback(&w, state);
+    put_kept(&w, "setup", &state->setup);
+    put_kept(&w, "failed_challenge", &state->failed_challenge);
+    put_kept(&w, "profiles", &state->profiles);
     put_kept(&w, "problem_class", &state->problem_class);
     put_kept(&w, "problem_type", &state->problem_type);
     put_kept(&w, "problem_detail", &state->problem_detail);
@@ -73,6 +111,11 @@ bool name_state_read(struct name_state *state, struct slice text)
         json_get_int(json, "renew_permille", 0, 1000, &state->renew_permille);
         name_state_keep(&state->serial, json_get_string(json, "serial"));
         name_state_keep(&state->directory_url, json_get_string(json, "directory"));
+        get_fallback(state, json_get(json, "fallback"));
+        json_get_int(json, "ca_failures", 0, UINT32_MAX, &state->num_ca_failures);
+        name_state_keep(&state->setup, json_get_string(json, "setup"));
+        name_state_keep(&state->failed_challenge, json_get_string(json, "failed_challenge"));
+        name_state_keep(&state->profiles, json_get_string(json, "profiles"));
         name_state_keep(&state->problem_class, json_get_string(json, "problem_class"));
         name_state_keep(&state->problem_type, json_get_string(json, "problem_type"));
         name_state_keep(&state->problem_detail, json_get_string(json, "problem_detail"));

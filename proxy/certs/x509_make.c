@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <openssl/bn.h>
+#include <openssl/bytestring.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/mem.h>
@@ -174,11 +175,30 @@ static bool add_names(X509 *x509, const struct x509_spec *spec)
     return ok;
 }
 
+/* id-pe-acmeIdentifier: an OCTET STRING within the extension's own (RFC 8737 §3). */
+static bool add_acme_identifier(X509 *x509, struct slice hash)
+{
+    uint8_t der[2 + KEY_SHA256_BYTES] = {CBS_ASN1_OCTETSTRING, KEY_SHA256_BYTES};
+    if (hash.len != KEY_SHA256_BYTES)
+        return false;
+    memcpy(der + 2, hash.ptr, hash.len);
+    ASN1_OBJECT *id = OBJ_txt2obj("1.3.6.1.5.5.7.1.31", 1);
+    ASN1_OCTET_STRING *value = ASN1_OCTET_STRING_new();
+    X509_EXTENSION *extension = NULL;
+    bool ok = id && value && ASN1_OCTET_STRING_set(value, der, sizeof der) &&
+              (extension = X509_EXTENSION_create_by_OBJ(NULL, id, 1, value)) && X509_add_ext(x509, extension, -1);
+    X509_EXTENSION_free(extension);
+    ASN1_OCTET_STRING_free(value);
+    ASN1_OBJECT_free(id);
+    return ok;
+}
+
 static bool add_extensions(X509 *x509, const struct x509_spec *spec)
 {
     return add_basic_constraints(x509, spec->is_ca) && add_key_usage(x509, spec->is_ca) &&
            (spec->is_ca || add_server_auth(x509)) && add_subject_key_id(x509) &&
-           (!spec->issuer || add_authority_key_id(x509, spec->issuer)) && (!spec->num_names || add_names(x509, spec));
+           (!spec->issuer || add_authority_key_id(x509, spec->issuer)) && (!spec->num_names || add_names(x509, spec)) &&
+           (!spec->acme_identifier.len || add_acme_identifier(x509, spec->acme_identifier));
 }
 
 /* --- The whole --- */
@@ -248,6 +268,16 @@ void x509_made_cleanup(struct x509_made *made)
     buf_cleanup(&made->der);
     key_free(made->key);
     made->key = NULL;
+}
+
+struct err x509_made_cert(const struct x509_made *made, enum cert_source source, struct cert **out_cert)
+{
+    struct buf key_der = {0};
+    struct slice leaf = buf_slice(&made->der);
+    key_write_pkcs8(made->key, &key_der);
+    struct err err = cert_new(source, &leaf, 1, buf_slice(&key_der), out_cert);
+    buf_cleanup_secret(&key_der);
+    return err;
 }
 
 void x509_made_write_chain(const struct x509_made *made, struct buf *out)

@@ -1,4 +1,4 @@
-/* x509_make: certificates of our own making: the local root, its leaves, the placeholder. X.509 version 3 as RFC 5280 asks:
+/* x509_make: certificates of our own making: the local root, its leaves, the placeholder, the answer to TLS-ALPN-01. X.509 version 3 as RFC 5280 asks:
  * a random serial of 127 bits, a subject key identifier (RFC 7093 method 1), an authority key identifier where there is an
  * issuer, critical basic constraints and key usage, serverAuth for leaves.
  *
@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "tls/cert.h"
 
 struct evp_pkey_st;
 struct x509_st;
@@ -21,6 +22,7 @@ struct x509_spec {
     int64_t not_before_s, not_after_s; /* seconds since 1970 */
     bool is_ca;                        /* a root that signs leaves alone (path length 0) */
     const struct evp_pkey_st *key;     /* the subject's */
+    struct slice acme_identifier;      /* RFC 8737 §3: SHA-256 of a key authorization, critical; empty: none */
     const struct x509_st *issuer;      /* NULL: self-signed */
     const struct evp_pkey_st *issuer_key;
 };
@@ -38,6 +40,8 @@ struct x509_made {
  * *out_made is written on success alone and freed by x509_made_cleanup. */
 MUST_CHECK struct err x509_make_with_key(const struct x509_spec *spec, struct x509_made *out_made);
 void x509_made_cleanup(struct x509_made *made);
+/* The same as what is served. */
+MUST_CHECK struct err x509_made_cert(const struct x509_made *made, enum cert_source source, struct cert **out_cert);
 /* PEM of either; the key's is a secret. */
 void x509_made_write_chain(const struct x509_made *made, struct buf *out);
 void x509_made_write_key(const struct x509_made *made, struct buf *out);

@@ -35,7 +35,7 @@ static const char *issuer_text(const struct config *config, const struct config_
     switch (name->issuer) {
     case CONFIG_ISSUER_ACME: return config->acme.directory.ptr;
     case CONFIG_ISSUER_INTERNAL: return "the local CA";
-    case CONFIG_ISSUER_OWN: return "PORTICO_TLS_CERT alone";
+    case CONFIG_ISSUER_OWN: return "one's own alone";
     }
     return "nobody";
 }
@@ -57,6 +57,11 @@ static void print_names(FILE *file, const struct config *config)
     for (size_t i = 0; i < config->num_names; i++) {
         const struct config_name *name = &config->names[i];
         fprintf(file, "%s ", name->text.ptr);
+        if (name->unicode.len) {
+            putc('(', file);
+            print_escaped(file, name->unicode);
+            fputs(") ", file);
+        }
         print_site(file, name->site);
         fprintf(file, "  (certificate of %s)\n", issuer_text(config, name));
     }

@@ -1,5 +1,7 @@
 #include "cli/print.h"
 
+#include "base/utf8.h"
+
 void print_mistakes(FILE *file, const struct config_mistakes *mistakes)
 {
     struct buf text = {0};
@@ -11,14 +13,14 @@ void print_mistakes(FILE *file, const struct config_mistakes *mistakes)
 
 void print_escaped(FILE *file, struct slice text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        if (c == '\n')
+    for (size_t i = 0, len; i < text.len; i += len ? len : 1) {
+        len = utf8_visible_len(slice_skip(text, i));
+        if (text.ptr[i] == '\n')
             fputs("\\n", file);
-        else if (c < ' ' || c > '~')
-            fprintf(file, "\\x%02x", (unsigned)c);
+        else if (len)
+            fwrite(text.ptr + i, 1, len, file);
         else
-            putc(c, file);
+            fprintf(file, "\\x%02x", (unsigned)(unsigned char)text.ptr[i]);
     }
 }
 

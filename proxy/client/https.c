@@ -55,7 +55,8 @@ struct err https_client_new(const struct https_options *options, struct https_cl
                                     .resolver = options->resolver,
                                     .tls = tls,
                                     .proxy = proxy,
-                                    .call_ms = options->call_ms ? options->call_ms : HTTPS_CALL_MS};
+                                    .call_ms = options->call_ms ? options->call_ms : HTTPS_CALL_MS,
+                                    .plain_http = options->plain_http};
     list_init(&client->finished);
     deferred_init(&client->tell, client_tell);
     *out_client = client;
@@ -88,11 +89,20 @@ void https_client_close(struct https_client *client)
     https_client_maybe_free(client);
 }
 
+static struct err client_read_url(const struct https_client *client, struct slice text, struct url *out_url)
+{
+    if (text.len > HTTPS_MAX_URL_BYTES)
+        return err_make(ERR_LIMIT, 0, "the URL is too long");
+    struct err err = url_parse(text, out_url);
+    if (!err_is(err) && !out_url->https && !client->plain_http)
+        err = err_make(ERR_INPUT, 0, "the URL must begin with https://");
+    return err;
+}
+
 void https_send(struct https_client *client, const struct https_request *request, struct https_call *call)
 {
     struct url url;
-    struct err err = request->url.len > HTTPS_MAX_URL_BYTES ? err_make(ERR_LIMIT, 0, "the URL is too long")
-                                                            : url_parse(request->url, &url);
+    struct err err = client_read_url(client, request->url, &url);
     struct https_flight *flight = https_flight_new(client, request, call);
     if (err_is(err))
         https_flight_fail(flight, err, NULL);

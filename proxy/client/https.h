@@ -1,5 +1,5 @@
-/* https: the client for what Portico asks on its own account: the CA now, hooks and on-demand questions later. HTTPS, and
- * plain HTTP where the URL says so, HTTP/1.1 with keep-alive.
+/* https: the client for what Portico asks on its own account: the CA, hooks and on-demand questions. HTTPS, and plain HTTP
+ * for who asks for it explicitly; HTTP/1.1 with keep-alive.
  *
  * It owns its connections (up to HTTPS_MAX_CONNS an origin; calls beyond that wait their turn) and the trusted roots. Host
  * names and certificates are verified (tls_client). It follows no redirect, knows no cookie, decodes no content coding,
@@ -29,6 +29,7 @@ struct https_options {
     struct slice extra_roots_pem;            /* added to the system's; may be empty */
     const struct https_proxy_options *proxy; /* NULL: none */
     uint64_t call_ms;                        /* deadline; 0: HTTPS_CALL_MS */
+    bool plain_http;                         /* http:// URLs are asked, too; otherwise they are refused */
 };
 
 struct https_field {

@@ -102,7 +102,7 @@ static void conn_client_idle(struct h1_client *client)
 static void conn_open(struct https_conn *conn)
 {
     struct h1_limits limits = H1_RESPONSE_LIMITS;
-    limits.body_bytes = LIMIT_ACME_BODY_BYTES;
+    limits.body_bytes = conn->way->max_body_bytes ? conn->way->max_body_bytes : LIMIT_ACME_BODY_BYTES;
     conn->state = HTTPS_CONN_OPEN;
     conn->client.done = conn_client_done;
     conn->client.idle = conn_client_idle;
@@ -244,8 +244,11 @@ struct https_conn *https_conn_new(const struct https_conn_way *way, const struct
     list_init(&conn->node);
     tick_init(&conn->idle, conn_idle_expired);
     dial_init(&conn->dial, way->loop, conn_dialed);
-    dial_start(&conn->dial, way->resolver, proxy ? proxy->host : way->host, proxy ? proxy->port : way->port,
-               HTTPS_CONNECT_MS);
+    if (way->address)
+        dial_start_address(&conn->dial, way->address, HTTPS_CONNECT_MS);
+    else
+        dial_start(&conn->dial, way->resolver, proxy ? proxy->host : way->host, proxy ? proxy->port : way->port,
+                   HTTPS_CONNECT_MS);
     return conn;
 }
 

@@ -47,6 +47,8 @@ struct https_conn_way {
     struct slice host;
     uint16_t port;
     bool secure;
+    uint64_t max_body_bytes;       /* of an answer; 0: LIMIT_ACME_BODY_BYTES */
+    const struct address *address; /* dialled instead of host and port; NULL: these */
 };
 
 struct https_conn {

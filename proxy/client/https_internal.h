@@ -13,6 +13,7 @@ struct https_client {
     struct tls_client *tls;
     struct https_proxy proxy;
     uint64_t call_ms;
+    bool plain_http;
     struct map origins;   /* "https://host:port" to struct https_origin; those with connections or calls */
     struct list finished; /* flights whose `done` is due */
     struct deferred tell;

@@ -165,14 +165,14 @@ void apply_env_dir(struct build *build, enum row row, struct slice text)
         build_mistake(build, row, text, "is given by a file, but it must be set in the environment itself");
 }
 
-void apply_storage(struct build *build, enum row row, struct slice text)
+void apply_path(struct build *build, enum row row, struct slice text)
 {
     struct slice path = arena_copy(&build->config->arena, text);
     while (path.len > 1 && path.ptr[path.len - 1] == '/')
         ((char *)path.ptr)[--path.len] = '\0';
     if (memchr(path.ptr, '\n', path.len))
         build_mistake(build, row, text, "has a line break in it; one directory belongs here");
-    build->config->storage = path;
+    *(struct slice *)field_of(build, row) = path;
 }
 
 void apply_renew_at(struct build *build, enum row row, struct slice text)

@@ -22,13 +22,27 @@ void apply_port(struct build *build, enum row row, struct slice text);
 /* A bearer token (RFC 6750 §2.1), long enough that nobody guesses it. */
 void apply_token(struct build *build, enum row row, struct slice text);
 void apply_ready_requires(struct build *build, enum row row, struct slice text);
-void apply_storage(struct build *build, enum row row, struct slice text);
+/* A struct slice: the path of a directory, without a slash at its end. Nothing is looked at. */
+void apply_path(struct build *build, enum row row, struct slice text);
+/* 32 bytes in hex, base64 or base64url. */
+void apply_storage_key(struct build *build, enum row row, struct slice text);
 /* environment.c has read it; a file cannot name it. */
 void apply_env_dir(struct build *build, enum row row, struct slice text);
 void apply_directory(struct build *build, enum row row, struct slice text);
+void apply_fallback(struct build *build, enum row row, struct slice text);
 void apply_email(struct build *build, enum row row, struct slice text);
 void apply_eab_kid(struct build *build, enum row row, struct slice text);
 void apply_eab_hmac_key(struct build *build, enum row row, struct slice text);
+/* Challenges, profiles and key types in order of preference. */
+void apply_challenges(struct build *build, enum row row, struct slice text);
+void apply_profiles(struct build *build, enum row row, struct slice text);
+void apply_key_types(struct build *build, enum row row, struct slice text);
+/* A struct slice: the absolute path of a program, or an http(s) URL. */
+void apply_dns_hook(struct build *build, enum row row, struct slice text);
+/* A struct slice: an http(s) URL; empty for "off". */
+void apply_ask_url(struct build *build, enum row row, struct slice text);
+/* A struct slice: one line of UTF-8. */
+void apply_line(struct build *build, enum row row, struct slice text);
 void apply_renew_at(struct build *build, enum row row, struct slice text);
 void apply_hsts(struct build *build, enum row row, struct slice text);
 void apply_pem_certificates(struct build *build, enum row row, struct slice text);

@@ -5,6 +5,11 @@
 #include "base/mem.h"
 #include "base/url.h"
 
+static struct slice *slice_field(struct build *build, enum row row)
+{
+    return (struct slice *)(void *)((char *)build->config + config_rows[row].field);
+}
+
 struct shortcut {
     const char *name;
     const char *url;
@@ -52,15 +57,25 @@ static bool host_is_public_ca(struct slice host)
     return false;
 }
 
-static const char *directory_url(struct build *build, struct slice text)
+static struct slice directory_of_shortcut(struct slice text)
+{
+    for (const struct shortcut *shortcut = shortcuts; shortcut->name; shortcut++)
+        if (slice_ieq(text, slice_str(shortcut->name)))
+            return slice_str(shortcut->url);
+    return text;
+}
+
+static const char *directory_url(struct build *build, struct slice text, const char *otherwise, struct slice *out_url,
+                                 enum config_directory_kind *out_kind)
 {
     struct url url;
+    text = directory_of_shortcut(text);
     if (err_is(url_parse(text, &url)))
-        return "is neither a URL nor one of letsencrypt, letsencrypt-staging, zerossl, google, internal";
+        return otherwise;
     if (!url.https)
         return "is not an https URL: ACME is spoken over TLS alone (RFC 8555 §6.1)";
-    build->config->acme.directory = arena_copy(&build->config->arena, text);
-    build->config->acme.kind = host_is_public_ca(url.host) ? CONFIG_DIRECTORY_PUBLIC : CONFIG_DIRECTORY_PRIVATE;
+    *out_url = arena_copy(&build->config->arena, text);
+    *out_kind = host_is_public_ca(url.host) ? CONFIG_DIRECTORY_PUBLIC : CONFIG_DIRECTORY_PRIVATE;
     return NULL;
 }
 
@@ -71,10 +86,22 @@ void apply_directory(struct build *build, enum row row, struct slice text)
         build->config->acme.kind = CONFIG_DIRECTORY_INTERNAL;
         return;
     }
-    for (const struct shortcut *shortcut = shortcuts; shortcut->name; shortcut++)
-        if (slice_ieq(text, slice_str(shortcut->name)))
-            text = slice_str(shortcut->url);
-    const char *why = directory_url(build, text);
+    const char *why = directory_url(
+        build, text, "is neither a URL nor one of letsencrypt, letsencrypt-staging, zerossl, google, internal",
+        &build->config->acme.directory, &build->config->acme.kind);
+    if (why)
+        build_mistake(build, row, text, why);
+}
+
+/* A CA of one's own has no twin that browsers know, and the other way round. */
+void apply_fallback(struct build *build, enum row row, struct slice text)
+{
+    enum config_directory_kind kind = CONFIG_DIRECTORY_PUBLIC;
+    const char *why =
+        directory_url(build, text, "is neither a URL nor one of letsencrypt, letsencrypt-staging, zerossl, google",
+                      &build->config->acme.fallback, &kind);
+    if (!why && kind != CONFIG_DIRECTORY_PUBLIC)
+        why = "is no public CA that is known here, and the fallback is one that browsers trust";
     if (why)
         build_mistake(build, row, text, why);
 }
@@ -114,7 +141,7 @@ void apply_eab_kid(struct build *build, enum row row, struct slice text)
 {
     if (!all_visible(text))
         build_mistake(build, row, text, "holds a blank or another character that no key identifier has");
-    build->config->acme.eab_kid = arena_copy(&build->config->arena, text);
+    *slice_field(build, row) = arena_copy(&build->config->arena, text);
 }
 
 /* base64url without padding is the rule; some CAs show the key in the ordinary alphabet, or padded. */
@@ -122,7 +149,7 @@ void apply_eab_hmac_key(struct build *build, enum row row, struct slice text)
 {
     struct buf key = {0};
     if (b64url_decode(&key, text) || b64_decode(&key, text))
-        build->config->acme.eab_hmac_key = slice_make(mem_dup(key.ptr, key.len), key.len);
+        *slice_field(build, row) = slice_make(mem_dup(key.ptr, key.len), key.len);
     else
         build_mistake(build, row, text, "is not base64url");
     buf_cleanup_secret(&key);

@@ -18,6 +18,7 @@ enum row {
     ROW_ADMIN_TOKEN,
     ROW_READY_REQUIRES,
     ROW_STORAGE,
+    ROW_STORAGE_KEY,
     ROW_ENV_DIR,
     ROW_ACME_DIRECTORY,
     ROW_ACME_ACCEPT_TERMS,
@@ -25,10 +26,25 @@ enum row {
     ROW_ACME_EAB_KID,
     ROW_ACME_EAB_HMAC_KEY,
     ROW_ACME_ACCOUNT_KEY,
+    ROW_ACME_FALLBACK,
+    ROW_ACME_FALLBACK_EAB_KID,
+    ROW_ACME_FALLBACK_EAB_HMAC_KEY,
+    ROW_ACME_FALLBACK_ACCOUNT_KEY,
     ROW_ACME_CA,
+    ROW_ACME_CHALLENGE,
+    ROW_ACME_DNS_HOOK,
+    ROW_ACME_PROFILE,
+    ROW_ACME_KEY_TYPE,
+    ROW_ACME_PREFERRED_CHAIN,
     ROW_ACME_RENEW_AT,
+    ROW_ACME_LEDGER,
+    ROW_ON_DEMAND_ASK,
+    ROW_INTERNAL_CA,
+    ROW_INTERNAL_CA_KEY,
     ROW_TLS_CERT,
     ROW_TLS_KEY,
+    ROW_TLS_CERT_DIR,
+    ROW_EXPORT_DIR,
     ROW_TLS_POLICY,
     ROW_TLS_CLIENT_CA,
     ROW_TLS_CLIENT_AUTH,
@@ -93,7 +109,12 @@ struct config_row {
 };
 
 extern const struct config_row config_rows[NUM_ROWS];
-/* "PORTICO_DOMAINS", ... in their order. */
+/* "PORTICO_DOMAINS" */
+static inline const char *row_name(enum row row)
+{
+    return config_rows[row].text.name;
+}
+/* All of them, in their order. */
 void rows_name(const char *out_names[NUM_ROWS]);
 
 /* Whether the variable or its _FILE was given; whether a mistake of it was reported already, so that nothing that
@@ -117,5 +138,7 @@ void ranges_apply(struct build *build, enum row row, struct slice text);
 
 /* rules.c: what must hold between variables, and what follows from them. After all rows. */
 void rules_apply(struct build *build);
+/* rules_issue.c: those about who signs for a name, and how. After those about where to listen. */
+void rules_issue(struct build *build);
 
 #endif

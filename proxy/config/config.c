@@ -2,6 +2,7 @@
 #include "config/apply.h"
 
 #include "base/limits.h"
+#include "config/cert_dir.h"
 
 #define P "PORTICO_"
 #define FIELD(member) offsetof(struct config, member)
@@ -91,13 +92,18 @@ const struct config_row config_rows[NUM_ROWS] = {
     [ROW_READY_REQUIRES] = {
         .text = {P "READY_REQUIRES", "listener", "`listener`, `upstream`, `cert`",
                  "what /readyz waits for: a backend of each group that accepts connections; a certificate for every "
-                 "name, where none is ordered by http-01",
+                 "name, where each is validated through the DNS or has one of one's own",
                  CONFIG_RELOAD_LIVE},
         .example = "listener, upstream", .apply = apply_ready_requires},
     [ROW_STORAGE] = {
         .text = {P "STORAGE", "/var/lib/portico", "a directory",
                  "account key, certificates and back-off state; durable, of one process", CONFIG_RELOAD_RESTART},
-        .example = "/var/lib/portico", .apply = apply_storage},
+        .example = "/var/lib/portico", .apply = apply_path, .field = FIELD(storage)},
+    [ROW_STORAGE_KEY] = {
+        .text = {P "STORAGE_KEY", NULL, "32 bytes in hex or base64 (`openssl rand -hex 32`)",
+                 "private keys in STORAGE are sealed with it; without it nobody can read them, nor can Portico",
+                 CONFIG_RELOAD_RESTART},
+        .apply = apply_storage_key, .shown = SECRET},
     [ROW_ENV_DIR] = {
         .text = {P "ENV_DIR", NULL, "a directory",
                  "a file per variable, named as the variable; it is watched and read again on SIGHUP",
@@ -120,24 +126,82 @@ const struct config_row config_rows[NUM_ROWS] = {
     [ROW_ACME_EAB_KID] = {
         .text = {P "ACME_EAB_KID", NULL, "text",
                  "external account binding: the CA's key identifier", CONFIG_RELOAD_RESTART},
-        .example = "kid-1", .apply = apply_eab_kid},
+        .example = "kid-1", .apply = apply_eab_kid, .field = FIELD(acme.eab_kid)},
     [ROW_ACME_EAB_HMAC_KEY] = {
         .text = {P "ACME_EAB_HMAC_KEY", NULL, "base64url",
                  "external account binding: the CA's key", CONFIG_RELOAD_RESTART},
-        .apply = apply_eab_hmac_key, .shown = SECRET},
+        .apply = apply_eab_hmac_key, .field = FIELD(acme.eab_hmac_key), .shown = SECRET},
     [ROW_ACME_ACCOUNT_KEY] = {
         .text = {P "ACME_ACCOUNT_KEY", "generated", "PEM; `_FILE`: its path",
                  "the account's private key, to share it", CONFIG_RELOAD_RESTART},
         .apply = apply_pem_key, .field = FIELD(acme.account_key), .shown = SECRET},
+    [ROW_ACME_FALLBACK] = {
+        .text = {P "ACME_FALLBACK", NULL, "URL, `letsencrypt`, `zerossl`, `google`",
+                 "another public CA, which is asked after three failures in a row that are the first one's doing",
+                 CONFIG_RELOAD_RESTART},
+        .example = "zerossl", .apply = apply_fallback},
+    [ROW_ACME_FALLBACK_EAB_KID] = {
+        .text = {P "ACME_FALLBACK_EAB_KID", NULL, "text",
+                 "ACME_EAB_KID of the fallback", CONFIG_RELOAD_RESTART},
+        .example = "kid-1", .apply = apply_eab_kid, .field = FIELD(acme.fallback_eab_kid)},
+    [ROW_ACME_FALLBACK_EAB_HMAC_KEY] = {
+        .text = {P "ACME_FALLBACK_EAB_HMAC_KEY", NULL, "base64url",
+                 "ACME_EAB_HMAC_KEY of the fallback", CONFIG_RELOAD_RESTART},
+        .apply = apply_eab_hmac_key, .field = FIELD(acme.fallback_eab_hmac_key), .shown = SECRET},
+    [ROW_ACME_FALLBACK_ACCOUNT_KEY] = {
+        .text = {P "ACME_FALLBACK_ACCOUNT_KEY", "generated", "PEM; `_FILE`: its path",
+                 "ACME_ACCOUNT_KEY of the fallback", CONFIG_RELOAD_RESTART},
+        .apply = apply_pem_key, .field = FIELD(acme.fallback_account_key), .shown = SECRET},
     [ROW_ACME_CA] = {
         .text = {P "ACME_CA", NULL, "PEM; `_FILE`: its path",
                  "roots of a private CA, added to the system's for talking to ACME_DIRECTORY", CONFIG_RELOAD_LIVE},
         .apply = apply_pem_certificates, .field = FIELD(acme.ca), .shown = SHOWN_AS_PEM},
+    [ROW_ACME_CHALLENGE] = {
+        .text = {P "ACME_CHALLENGE", "http-01,tls-alpn-01", "a list of `http-01`, `tls-alpn-01`, `dns-01`, `dns-persist-01`",
+                 "how a name is validated, in order of preference; wildcards need one of the last two",
+                 CONFIG_RELOAD_LIVE},
+        .example = "tls-alpn-01, http-01", .apply = apply_challenges},
+    [ROW_ACME_DNS_HOOK] = {
+        .text = {P "ACME_DNS_HOOK", NULL, "the path of a program, a URL",
+                 "called for dns-01, to present a TXT record and to remove it", CONFIG_RELOAD_LIVE},
+        .example = "/usr/local/bin/dns-hook", .apply = apply_dns_hook, .field = FIELD(acme.dns_hook)},
+    [ROW_ACME_PROFILE] = {
+        .text = {P "ACME_PROFILE", NULL, "a list of the CA's profiles",
+                 "the first that the CA offers is ordered; addresses take `shortlived` by themselves",
+                 CONFIG_RELOAD_LIVE},
+        .example = "tlsserver", .apply = apply_profiles},
+    [ROW_ACME_KEY_TYPE] = {
+        .text = {P "ACME_KEY_TYPE", "p256", "`p256`, `p384`, `rsa2048`, `rsa4096`; one ECDSA and one RSA",
+                 "keys of certificates; with two, each client gets what it can verify", CONFIG_RELOAD_LIVE},
+        .example = "p256, rsa2048", .apply = apply_key_types},
+    [ROW_ACME_PREFERRED_CHAIN] = {
+        .text = {P "ACME_PREFERRED_CHAIN", NULL, "a common name",
+                 "of the topmost issuer of the chain that is served, where the CA offers several",
+                 CONFIG_RELOAD_LIVE},
+        .example = "ISRG Root X1", .apply = apply_line, .field = FIELD(acme.preferred_chain)},
     [ROW_ACME_RENEW_AT] = {
         .text = {P "ACME_RENEW_AT", "auto", "`auto`, `2/3`, `70%`",
                  "the part of a certificate's lifetime after which it is renewed; auto: 2/3, or 1/2 under ten days",
                  CONFIG_RELOAD_LIVE},
         .example = "2/3", .apply = apply_renew_at, .field = FIELD(acme.renew_at_permille)},
+    [ROW_ACME_LEDGER] = {
+        .text = {P "ACME_LEDGER", "on", "on, off",
+                 "orders are paced by Let's Encrypt's limits; off: for accounts with raised limits",
+                 CONFIG_RELOAD_LIVE},
+        .example = "off", .apply = apply_bool, .field = FIELD(acme.ledger)},
+    [ROW_ON_DEMAND_ASK] = {
+        .text = {P "ON_DEMAND_ASK", "off", "`off`, a URL",
+                 "asked (`?domain=`, 2xx allows) before a name outside DOMAINS gets a certificate",
+                 CONFIG_RELOAD_LIVE},
+        .example = "http://app:8000/may-have-certificate", .apply = apply_ask_url, .field = FIELD(on_demand_ask)},
+    [ROW_INTERNAL_CA] = {
+        .text = {P "INTERNAL_CA", "generated", "PEM; `_FILE`: its path",
+                 "the local CA's root, to share it; `portico ca` prints it", CONFIG_RELOAD_LIVE},
+        .apply = apply_pem_certificates, .field = FIELD(internal_ca.cert), .shown = SHOWN_AS_PEM},
+    [ROW_INTERNAL_CA_KEY] = {
+        .text = {P "INTERNAL_CA_KEY", "generated", "PEM; `_FILE`: its path",
+                 "the private key of INTERNAL_CA", CONFIG_RELOAD_LIVE},
+        .apply = apply_pem_key, .field = FIELD(internal_ca.key), .shown = SECRET},
     [ROW_TLS_CERT] = {
         .text = {P "TLS_CERT", NULL, "PEM; `_FILE`: its path",
                  "a certificate of one's own with its chain; names that it covers are never ordered",
@@ -147,6 +211,18 @@ const struct config_row config_rows[NUM_ROWS] = {
         .text = {P "TLS_KEY", NULL, "PEM; `_FILE`: its path",
                  "the private key of TLS_CERT", CONFIG_RELOAD_LIVE},
         .apply = apply_pem_key, .field = FIELD(tls.key), .shown = SECRET},
+    [ROW_TLS_CERT_DIR] = {
+        .text = {P "TLS_CERT_DIR", NULL, "a directory",
+                 "more certificates of one's own: NAME.crt and NAME.key, NAME.pem, or tls.crt and tls.key or fullchain.pem and "
+                 "privkey.pem in a directory each; it is watched",
+                 CONFIG_RELOAD_LIVE},
+        .example = "/etc/portico/certs", .apply = cert_dir_apply, .field = FIELD(tls.cert_dir)},
+    [ROW_EXPORT_DIR] = {
+        .text = {P "EXPORT_DIR", NULL, "a directory",
+                 "chain and key of each name as NAME/fullchain.pem and NAME/privkey.pem for other programs, replaced at every "
+                 "renewal",
+                 CONFIG_RELOAD_RESTART},
+        .example = "/var/lib/portico-export", .apply = apply_path, .field = FIELD(export_dir)},
     [ROW_TLS_POLICY] = {
         .text = {P "TLS_POLICY", "intermediate", "`intermediate`, `modern`",
                  "Mozilla's policies: TLS 1.2 and 1.3, or 1.3 alone", CONFIG_RELOAD_RESTART},

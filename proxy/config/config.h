@@ -68,13 +68,15 @@ struct config_site {
 enum config_issuer {
     CONFIG_ISSUER_ACME,     /* the CA of acme.directory */
     CONFIG_ISSUER_INTERNAL, /* the built-in local CA */
-    CONFIG_ISSUER_OWN       /* only tls.cert can cover it; the keeper reports a name that it does not cover */
+    CONFIG_ISSUER_OWN       /* only a certificate of one's own can cover it; the keeper reports one that none covers */
 };
 
 /* A name of DOMAINS: lower-case A-labels without a trailing dot, "*." before a wildcard; or an address in canonical
- * text without brackets (RFC 5952). A name that tls.cert covers is never ordered, whatever its issuer says. */
+ * text without brackets (RFC 5952). A name that a certificate of one's own covers is never ordered, whatever its issuer
+ * says. */
 struct config_name {
     struct slice text;
+    struct slice unicode; /* as a person reads it, "*.münchen.example"; empty where that is the text itself */
     bool wildcard;
     bool ip;
     bool local; /* name_is_local: no public CA signs it */
@@ -92,6 +94,19 @@ enum config_directory_kind {
     CONFIG_DIRECTORY_PRIVATE, /* a CA of one's own: all names go to it */
     CONFIG_DIRECTORY_INTERNAL /* no ACME: the built-in CA signs all names */
 };
+/* How a CA makes sure of a name, in the order of acme/: RFC 8555 §8.3, RFC 8737, RFC 8555 §8.4, and the draft. */
+enum config_challenge {
+    CONFIG_CHALLENGE_HTTP_01,
+    CONFIG_CHALLENGE_TLS_ALPN_01,
+    CONFIG_CHALLENGE_DNS_01,
+    CONFIG_CHALLENGE_DNS_PERSIST_01,
+    NUM_CONFIG_CHALLENGES
+};
+enum config_key_type { CONFIG_KEY_P256, CONFIG_KEY_P384, CONFIG_KEY_RSA2048, CONFIG_KEY_RSA4096 };
+enum {
+    CONFIG_KEY_TYPES = 2,         /* at a time: one ECDSA and one RSA */
+    CONFIG_STORAGE_KEY_BYTES = 32 /* AES-256 */
+};
 enum config_forwarded { CONFIG_FORWARDED_X, CONFIG_FORWARDED_RFC7239, CONFIG_FORWARDED_BOTH, CONFIG_FORWARDED_OFF };
 enum config_proxy_out { CONFIG_PROXY_OUT_OFF, CONFIG_PROXY_OUT_V1, CONFIG_PROXY_OUT_V2, CONFIG_PROXY_OUT_V2_TLS };
 enum config_trace {
@@ -103,7 +118,7 @@ enum config_client_auth { CONFIG_CLIENT_AUTH_OFF, CONFIG_CLIENT_AUTH_OPTIONAL, C
 enum config_encoding { CONFIG_ENCODING_GZIP, CONFIG_ENCODING_BR, CONFIG_ENCODING_ZSTD, NUM_CONFIG_ENCODINGS };
 enum config_tls_policy { CONFIG_TLS_INTERMEDIATE, CONFIG_TLS_MODERN };
 enum config_unknown_sni { CONFIG_SNI_REJECT, CONFIG_SNI_DEFAULT };
-enum config_sandbox { CONFIG_SANDBOX_AUTO, CONFIG_SANDBOX_OFF }; /* auto: what the kernel has of it */
+enum config_sandbox { CONFIG_SANDBOX_AUTO, CONFIG_SANDBOX_OFF };              /* auto: what the kernel has of it */
 enum config_log_format { CONFIG_LOG_AUTO, CONFIG_LOG_TEXT, CONFIG_LOG_JSON }; /* auto: text on a terminal, else JSON */
 enum config_access_log { CONFIG_ACCESS_JSON, CONFIG_ACCESS_COMMON, CONFIG_ACCESS_COMBINED, CONFIG_ACCESS_OFF };
 
@@ -122,6 +137,11 @@ struct config_pem {
 /* Where a value came from, for `check` and for watching files later. */
 enum config_source { CONFIG_FROM_DEFAULT, CONFIG_FROM_ENVIRONMENT, CONFIG_FROM_FILE };
 
+/* A certificate of one's own with its key; both may be one file. */
+struct config_pair {
+    struct config_pem cert, key;
+};
+
 struct config_value {
     struct slice text; /* as given, or the default; secrets and PEM are masked: "(secret, 32 bytes)" */
     enum config_source source;
@@ -134,14 +154,14 @@ struct config {
     /* Names and routes. */
     struct config_name *names; /* in the order given */
     size_t num_names;
-    bool names_from_certificate;     /* no DOMAINS but a tls.cert: the keeper takes its SANs as names */
+    bool names_from_certificate; /* no DOMAINS but certificates of one's own: the keeper takes their SANs as names */
     struct config_site default_site; /* PROXY to UPSTREAM: for names from a certificate, and without any name */
     const struct config_upstream **upstreams; /* every backend once, at its index */
     size_t num_upstreams;
 
     struct {
-        struct config_listen http, https, admin; /* https is OFF without names and certificate */
-        enum config_http_mode http_mode;         /* SERVE without names and certificate */
+        struct config_listen http, https, admin; /* https is OFF without names, certificate and on_demand_ask */
+        enum config_http_mode http_mode;         /* SERVE then */
         uint16_t https_public_port;              /* the port in redirects; 443 is left out of them */
     } listen;
 
@@ -151,7 +171,9 @@ struct config {
         bool ready_cert;
     } admin;
 
-    struct slice storage; /* directory */
+    struct slice storage;     /* directory */
+    struct slice storage_key; /* CONFIG_STORAGE_KEY_BYTES; overwritten when freed; empty: none */
+    struct slice export_dir;  /* directory; empty: none */
 
     struct {
         enum config_directory_kind kind;
@@ -161,12 +183,33 @@ struct config {
         struct slice eab_kid;      /* may be empty */
         struct slice eab_hmac_key; /* decoded bytes; empty with eab_kid */
         struct config_pem account_key;
-        struct config_pem ca;       /* roots added to the system's */
-        uint32_t renew_at_permille; /* of the lifetime, where ARI is absent; 0: auto (2/3, 1/2 under ten days) */
+        struct slice fallback; /* https URL of another public CA; empty: none, and then neither are the next three */
+        struct slice fallback_eab_kid, fallback_eab_hmac_key;
+        struct config_pem fallback_account_key;
+        struct config_pem ca;                                    /* roots added to the system's */
+        enum config_challenge challenges[NUM_CONFIG_CHALLENGES]; /* in order of preference; see config_challenges_for */
+        size_t num_challenges;
+        struct slice dns_hook;  /* the absolute path of a program, or an http(s) URL; empty: none */
+        struct slice *profiles; /* in order of preference */
+        size_t num_profiles;
+        enum config_key_type key_types[CONFIG_KEY_TYPES]; /* each makes a certificate of its own */
+        size_t num_key_types;
+        struct slice preferred_chain; /* common name of the chain's top issuer; empty: what the CA sends first */
+        uint32_t renew_at_permille;   /* of the lifetime, where ARI is absent; 0: auto (2/3, 1/2 under ten days) */
+        bool ledger;
     } acme;
+
+    struct slice on_demand_ask; /* http(s) URL; empty: off */
+
+    struct {
+        struct config_pem cert, key; /* the local CA's root; both or none */
+    } internal_ca;
 
     struct {
         struct config_pem cert, key; /* of one's own; both or none */
+        struct slice cert_dir;       /* a directory of more of them; empty: none */
+        struct config_pair *pairs;   /* what it holds, by path; NULL: nothing */
+        size_t num_pairs;
         enum config_tls_policy policy;
         enum config_unknown_sni unknown_sni;
         int64_t ticket_rotate_s;     /* 0: no tickets */
@@ -274,13 +317,17 @@ void config_unref(const struct config *config);
 
 /* The site of a request's host (without port; case, one trailing dot and the brackets of IPv6 do not matter): the exact
  * name, then a one-label wildcard. NULL: not served here (421). Where there are no names, or the certificate's own,
- * every host has the default site: then the caller asks the certset whether the name is served. No allocation; any
- * thread. */
+ * every host has the default site: then the caller asks the certset whether the name is served. With on_demand_ask every
+ * host that is not in DOMAINS has it. No allocation; any thread. */
 const struct config_site *config_site_for(const struct config *config, struct slice host);
 /* Whether DOMAINS has the host, by the same rules: HTTP-01 is answered here, not by the backend. */
 bool config_manages(const struct config *config, struct slice host);
 /* The entry itself, or NULL. */
 const struct config_name *config_name_for(const struct config *config, struct slice host);
+/* The challenges that this configuration can answer for the name, in order of preference; returns their number. Wildcards
+ * take those of DNS alone (RFC 8555 §7.1.3), addresses the others alone (RFC 8738 §7). */
+size_t config_challenges_for(const struct config *config, const struct config_name *name,
+                             enum config_challenge out[NUM_CONFIG_CHALLENGES]);
 
 /* The table, for help and check. */
 enum config_reload {

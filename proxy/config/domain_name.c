@@ -1,6 +1,7 @@
 #include "config/domain_name.h"
 
 #include "base/url.h"
+#include "config/idna.h"
 
 #include <arpa/inet.h>
 
@@ -45,21 +46,11 @@ bool domain_name_fold(struct slice host, char out[DOMAIN_NAME_BYTES], struct sli
     return true;
 }
 
-static bool is_ascii(struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if ((unsigned char)text.ptr[i] > 0x7f)
-            return false;
-    return true;
-}
-
 /* The most helpful reason for a text that is no name; the order goes from what says most. */
 static const char *refusal(struct slice text)
 {
     if (memmem(text.ptr, text.len, "://", 3))
         return "is a URL where a name belongs (the backends of one name are separated by spaces)";
-    if (!is_ascii(text))
-        return "is not ASCII: write the name in its xn-- form";
     if (slice_has(text, '/'))
         return "has a path or a prefix length: a name or a single address belongs here";
     if (slice_has(text, ':') || slice_has(text, '['))
@@ -73,6 +64,15 @@ static const char *refusal(struct slice text)
     return "is neither a name (labels of letters, digits and inner hyphens, 63 bytes each, 253 in all) nor an address";
 }
 
+/* Of ASCII, and in no name of any script: refusal says more about it than IDNA. */
+static bool has_foreign(struct slice text)
+{
+    for (size_t i = slice_starts(text, SLICE_LIT("*.")) ? 2 : 0; i < text.len; i++)
+        if (text.ptr[i] && strchr("/:[]*_@", text.ptr[i]))
+            return true;
+    return false;
+}
+
 static bool is_unspecified(struct slice ip)
 {
     return slice_eq(ip, SLICE_LIT("0.0.0.0")) || slice_eq(ip, SLICE_LIT("::"));
@@ -81,15 +81,23 @@ static bool is_unspecified(struct slice ip)
 const char *domain_name_parse(struct arena *arena, struct slice text, struct config_name *out_name)
 {
     char folded[DOMAIN_NAME_BYTES];
-    struct slice name;
-    if (!domain_name_fold(text, folded, &name))
+    struct slice name, ascii, unicode;
+    const char *why = idna_to_ascii(arena, text, &ascii);
+    if (why)
+        return has_foreign(text) ? refusal(text) : why;
+    if (!domain_name_fold(ascii, folded, &name))
         return refusal(text);
     bool ip = name_is_ip(name);
     if (!ip && !name_is_dns(name, true))
         return refusal(text);
     if (ip && is_unspecified(name))
         return "is the unspecified address, which nobody can connect to";
-    *out_name = (struct config_name){
-        .text = arena_copy(arena, name), .wildcard = name.ptr[0] == '*', .ip = ip, .local = name_is_local(name)};
-    return NULL;
+    why = idna_to_unicode(arena, name, &unicode);
+    if (!why)
+        *out_name = (struct config_name){.text = arena_copy(arena, name),
+                                         .unicode = unicode,
+                                         .wildcard = name.ptr[0] == '*',
+                                         .ip = ip,
+                                         .local = name_is_local(name)};
+    return why;
 }

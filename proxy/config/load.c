@@ -157,11 +157,20 @@ void config_unref(const struct config *config)
     if (atomic_fetch_sub_explicit(&own->num_refs, 1, memory_order_acq_rel) != 1)
         return;
     secret_free(own->admin.token);
+    secret_free(own->storage_key);
     secret_free(own->acme.eab_hmac_key);
     secret_free(own->acme.account_key.text);
+    secret_free(own->acme.fallback_eab_hmac_key);
+    secret_free(own->acme.fallback_account_key.text);
     secret_free(own->acme.ca.text);
+    secret_free(own->internal_ca.cert.text);
+    secret_free(own->internal_ca.key.text);
     secret_free(own->tls.cert.text);
     secret_free(own->tls.key.text);
+    for (size_t i = 0; i < own->tls.num_pairs; i++) {
+        secret_free(own->tls.pairs[i].cert.text); /* the key may be in the same file */
+        secret_free(own->tls.pairs[i].key.text);
+    }
     secret_free(own->tls.client_ca.text);
     secret_free(own->policy.users_text);
     map_cleanup(&own->names_map);

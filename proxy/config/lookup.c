@@ -25,10 +25,34 @@ const struct config_site *config_site_for(const struct config *config, struct sl
     if (config->num_names == 0)
         return &config->default_site;
     const struct config_name *name = config_name_for(config, host);
-    return name ? name->site : NULL;
+    if (!name)
+        return config->on_demand_ask.len ? &config->default_site : NULL;
+    return name->site;
 }
 
 bool config_manages(const struct config *config, struct slice host)
 {
     return config_name_for(config, host) != NULL;
+}
+
+static bool can_answer(const struct config *config, const struct config_name *name, enum config_challenge challenge)
+{
+    switch (challenge) {
+    case CONFIG_CHALLENGE_HTTP_01: return !name->wildcard && config->listen.http.kind != CONFIG_LISTEN_OFF;
+    case CONFIG_CHALLENGE_TLS_ALPN_01: return !name->wildcard && config->listen.https.kind != CONFIG_LISTEN_OFF;
+    case CONFIG_CHALLENGE_DNS_01: return !name->ip && config->acme.dns_hook.len > 0;
+    case CONFIG_CHALLENGE_DNS_PERSIST_01: return !name->ip;
+    case NUM_CONFIG_CHALLENGES: break;
+    }
+    return false;
+}
+
+size_t config_challenges_for(const struct config *config, const struct config_name *name,
+                             enum config_challenge out[NUM_CONFIG_CHALLENGES])
+{
+    size_t num = 0;
+    for (size_t i = 0; i < config->acme.num_challenges; i++)
+        if (can_answer(config, name, config->acme.challenges[i]))
+            out[num++] = config->acme.challenges[i];
+    return num;
 }

@@ -1,21 +1,22 @@
 #include "config/mistakes.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
 void mistakes_escape(struct buf *out, struct slice text, size_t max_bytes)
 {
-    struct slice shown = slice_first(text, max_bytes);
-    for (size_t i = 0; i < shown.len; i++) {
-        char c = shown.ptr[i];
-        if (c == '\n')
+    struct slice shown = utf8_first(text, max_bytes);
+    for (size_t i = 0, len; i < shown.len; i += len ? len : 1) {
+        len = utf8_visible_len(slice_skip(shown, i));
+        if (shown.ptr[i] == '\n')
             buf_append_str(out, "\\n");
-        else if (c >= ' ' && c <= '~')
-            buf_append_char(out, c);
+        else if (len)
+            buf_append_slice(out, slice_make(shown.ptr + i, len));
         else
-            buf_printf(out, "\\x%02x", (unsigned)(unsigned char)c);
+            buf_printf(out, "\\x%02x", (unsigned)(unsigned char)shown.ptr[i]);
     }
     if (shown.len < text.len)
         buf_append_str(out, "...");

@@ -13,7 +13,7 @@ enum { MISTAKE_VALUE_BYTES = 120 };
 void mistakes_add(struct config_mistakes *mistakes, const char *variable, struct slice value, const char *example,
                   const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-/* Appends text with control bytes and what is not ASCII as \xNN, at most max_bytes of the input, then "...". */
+/* Appends text with what is no visible character of UTF-8 as \xNN, at most max_bytes of the input, then "...". */
 void mistakes_escape(struct buf *out, struct slice text, size_t max_bytes);
 
 #endif

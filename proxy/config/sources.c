@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "config/build.h"
+#include "config/cert_dir.h"
 #include "config/env_dir.h"
 
 #include <sys/stat.h>
@@ -57,6 +58,29 @@ static void source_add(struct config_sources *sources, const char *path, int64_t
     place_add(sources, text);
 }
 
+/* The directories themselves have no stamp: what comes or goes in them counts where it is a file of theirs. */
+static void cert_dir_add(struct config_sources *sources, const char *const *entries, const char *const *names,
+                         int64_t now_s)
+{
+    const char *const only[] = {names[ROW_TLS_CERT_DIR], NULL};
+    struct config_mistakes mistakes = {0};
+    struct environment environment;
+    struct cert_dir dir = {0};
+    environment_read(&environment, entries, names, NUM_ROWS, only, &mistakes);
+    struct slice path = parse_trim(buf_slice(&environment.entries[ROW_TLS_CERT_DIR].text));
+    if (path.len && !cert_dir_list(path, &dir))
+        place_add(sources, path); /* it may come yet */
+    for (size_t i = 0; i < dir.num; i++) {
+        if (dir.files[i].is_dir)
+            place_add(sources, slice_str(dir.files[i].path));
+        else
+            source_add(sources, dir.files[i].path, now_s);
+    }
+    cert_dir_cleanup(&dir);
+    environment_cleanup(&environment);
+    config_mistakes_cleanup(&mistakes);
+}
+
 void config_sources_look(const char *const *entries, struct config_sources *out_sources)
 {
     struct environment environment;
@@ -73,6 +97,7 @@ void config_sources_look(const char *const *entries, struct config_sources *out_
         if (environment.entries[i].path.len)
             source_add(out_sources, environment.entries[i].path.ptr, now_s);
     environment_cleanup(&environment);
+    cert_dir_add(out_sources, entries, names, now_s);
 }
 
 void config_sources_cleanup(struct config_sources *sources)

@@ -258,6 +258,7 @@ static void control_init(struct control *control)
     control->sign_pool = offload_pool_new("sign", POOL_SIGN_THREADS, POOL_NICE, POOL_QUEUE);
     control->password_pool = offload_pool_new("password", POOL_PASSWORD_THREADS, POOL_NICE, LIMIT_PASSWORDS_QUEUED);
     control->disk_pool = offload_pool_new("disk", POOL_DISK_THREADS, 0, POOL_QUEUE);
+    control->key_pool = offload_pool_new("keys", POOL_KEY_THREADS, POOL_KEY_NICE, POOL_QUEUE);
     control->resolver = resolver_new(control->net, control->resolve_pool, control->port, 30000);
     control->ring = log_ring_new(control->log, "control");
     tick_init(&control->tick, control_ticked);
@@ -302,6 +303,7 @@ static void control_cleanup(struct control *control)
     offload_pool_free(control->sign_pool);
     offload_pool_free(control->password_pool);
     offload_pool_free(control->disk_pool);
+    offload_pool_free(control->key_pool);
     uv_loop_close(&control->loop);
 }
 

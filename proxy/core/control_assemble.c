@@ -65,8 +65,18 @@ bool control_start_admin(struct control *control)
 static void control_store_reported(void *ctx, const struct store_dir_report *report)
 {
     struct control *control = ctx;
-    if (control->keeper)
-        keeper_storage_reported(control->keeper, report);
+    struct store_dir_report amended = *report;
+    if (!control->keeper)
+        return;
+    seal_amend(control->store, &amended);
+    keeper_storage_reported(control->keeper, &amended);
+}
+
+static void control_seal_changed(void *ctx)
+{
+    const struct control *control = ctx;
+    struct store_dir_report report = store_dir_report(control->directory);
+    control_store_reported(ctx, &report);
 }
 
 static bool control_start_store(struct control *control)
@@ -78,7 +88,14 @@ static bool control_start_store(struct control *control)
                                        .log = control->ring,
                                        .reported = control_store_reported,
                                        .ctx = control};
-    control->store = store_dir_new(&options);
+    struct store *directory = store_dir_new(&options);
+    struct seal_config seal = {.inner = directory,
+                               .secret = control->config->storage_key,
+                               .log = control->ring,
+                               .changed = control_seal_changed,
+                               .ctx = control};
+    control->directory = directory;
+    control->store = seal_new(&seal);
     return control->store != NULL;
 }
 
@@ -138,6 +155,7 @@ static bool control_start_keeper(struct control *control)
                                  .clock = &clock_system,
                                  .store = control->store,
                                  .transport = control->ca ? ca_transport_base(control->ca) : NULL,
+                                 .keys = {control->net, control->key_pool, control->port},
                                  .ctx = control,
                                  .publish = control_publish};
     struct err err = keeper_new(&world, control->config, &control->keeper, &mistake);

@@ -17,6 +17,7 @@
 #include "core/reload.h"
 #include "core/replace.h"
 #include "core/sandbox.h"
+#include "store/seal.h"
 
 enum {
     CONTROL_TICK_MS = 1000,
@@ -30,7 +31,9 @@ enum {
     POOL_SIGN_THREADS = 2,
     POOL_PASSWORD_THREADS = 2,
     POOL_DISK_THREADS = 2,
+    POOL_KEY_THREADS = 1, /* each may hold a processor for seconds; a pool apart, so that no handshake waits for it */
     POOL_NICE = 10,
+    POOL_KEY_NICE = 19,
     POOL_QUEUE = 1024,
     NUM_SIGNALS = 5
 };
@@ -49,11 +52,12 @@ struct control {
     struct log_ring *ring;
     const char *version;
     bool take_over;
-    struct offload_pool *resolve_pool, *sign_pool, *password_pool, *disk_pool;
+    struct offload_pool *resolve_pool, *sign_pool, *password_pool, *disk_pool, *key_pool;
     struct offload_port *port;
     struct resolver *resolver;
     struct mailbox *mailbox;
-    struct store *store;
+    struct store *store;           /* with its seal */
+    const struct store *directory; /* below it, and its own */
     struct ca_transport *ca;
     struct keeper *keeper;
     struct desk *desk;

@@ -65,7 +65,7 @@ static const struct metrics_row metrics_rows[] = {
      COUNTER_UPSTREAM_QUEUED},
     {COUNTED("portico_passwords_checked", NULL, "Passwords of BASIC_AUTH that were compared with their hash."), NULL,
      NULL, COUNTER_PASSWORDS_CHECKED},
-    {COUNTED("portico_challenges_answered", NULL, "HTTP-01 challenges that were answered."), NULL, NULL,
+    {COUNTED("portico_challenges_answered", NULL, "Challenges that were answered here: HTTP-01, TLS-ALPN-01."), NULL, NULL,
      COUNTER_CHALLENGES_ANSWERED},
     {COUNTED("portico_certsets_applied", NULL, "Sets of certificates that workers began to serve."), NULL, NULL,
      COUNTER_CERTSETS_APPLIED},
@@ -225,43 +225,59 @@ static int64_t next_attempt_ms(const struct keeper_name_view *name)
     return name->next_attempt_ms;
 }
 
+/* The last label, where a name has two certificates. */
+static struct exposition_label key_type_label(const struct keeper_name_view *name)
+{
+    return (struct exposition_label)LABEL("key_type", name->key_type ? name->key_type : "");
+}
+
+static size_t with_key_type(const struct keeper_name_view *name, size_t num_labels)
+{
+    return num_labels + (name->key_type != NULL);
+}
+
 static void write_date(struct exposition *e, const struct keeper_name_view *name, const struct metrics_family *family)
 {
-    struct exposition_label labels[] = {{"name", name->name}, LABEL("issuer", name->cert ? name->cert->issuer : "")};
+    struct exposition_label labels[] = {
+        {"name", name->name}, LABEL("issuer", name->cert ? name->cert->issuer : ""), key_type_label(name)};
     int64_t ms = family->ms(name);
     if (ms > 0)
-        exposition_count(e, labels, 2, (uint64_t)ms / 1000);
+        exposition_count(e, labels, with_key_type(name, 2), (uint64_t)ms / 1000);
 }
 
 static void write_failures(struct exposition *e, const struct keeper_name_view *name,
                            const struct metrics_family *family)
 {
+    struct exposition_label labels[] = {{"name", name->name}, key_type_label(name)};
     (void)family;
     if (name->managed)
-        exposition_count(e, &(struct exposition_label){"name", name->name}, 1, name->num_failures);
+        exposition_count(e, labels, with_key_type(name, 1), name->num_failures);
 }
 
 static void write_source(struct exposition *e, const struct keeper_name_view *name, const struct metrics_family *family)
 {
     struct exposition_label labels[] = {{"name", name->name},
-                                        LABEL("source", name->cert ? cert_source_text(name->cert->source) : "none")};
+                                        LABEL("source", name->cert ? cert_source_text(name->cert->source) : "none"),
+                                        key_type_label(name)};
     (void)family;
-    exposition_count(e, labels, 2, 1);
+    exposition_count(e, labels, with_key_type(name, 2), 1);
 }
 
 /* What never happened is told too: a rate needs a beginning. */
 static void write_attempts(struct exposition *e, const struct keeper_name_view *name,
                            const struct metrics_family *family)
 {
-    struct exposition_label labels[] = {{"name", name->name}, LABEL("result", "issued"), LABEL("problem", "")};
+    struct exposition_label labels[] = {
+        {"name", name->name}, LABEL("result", "issued"), LABEL("problem", ""), key_type_label(name)};
+    size_t num_labels = with_key_type(name, 3);
     (void)family;
     if (!name->managed)
         return;
-    exposition_count(e, labels, 3, name->attempts.num_issued);
+    exposition_count(e, labels, num_labels, name->attempts.num_issued);
     labels[1] = LABEL("result", "failed");
     for (unsigned class = 0; class < KEEPER_NUM_CLASSES; class ++) {
         labels[2] = LABEL("problem", problem_class_name((enum problem_class) class));
-        exposition_count(e, labels, 3, name->attempts.num_failed[class]);
+        exposition_count(e, labels, num_labels, name->attempts.num_failed[class]);
     }
 }
 
@@ -317,7 +333,7 @@ static bool metrics_names(const struct stats_view *view, struct exposition *e, c
 static void metrics_keeper(const struct stats_view *view, struct exposition *e)
 {
     struct keeper_state state = keeper_state(view->keeper);
-    size_t omitted = state.num_names > LIMIT_METRIC_NAMES ? state.num_names - LIMIT_METRIC_NAMES : 0;
+    size_t omitted = state.num_lines > LIMIT_METRIC_NAMES ? state.num_lines - LIMIT_METRIC_NAMES : 0;
     GAUGE("portico_names", "Names of the configuration.", state.num_names);
     GAUGE("portico_names_omitted", "Names beyond those that have series of their own here.", omitted);
     GAUGE("portico_placeholders", "Names served with a self-signed placeholder.", state.num_placeholders);

@@ -51,6 +51,8 @@ static void put_name(void *ctx, const struct keeper_name_view *name)
     struct json_writer *w = ctx;
     json_object(w);
     json_put_string(w, "name", name->name);
+    if (name->key_type)
+        json_put_str(w, "key_type", name->key_type);
     json_put_bool(w, "managed", name->managed);
     if (name->cert)
         put_certificate(w, name);

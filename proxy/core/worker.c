@@ -331,6 +331,7 @@ struct worker *worker_new(const struct worker_options *options)
                                      .serve_unknown = config->tls.unknown_sni == CONFIG_SNI_DEFAULT,
                                      .current = &worker->exchange.certset,
                                      .protocols = worker_protocols + (config->client.http2 ? 0 : 1),
+                                     .local_ip = conn_local_ip,
                                      .without_alpn = worker_name_is_raw,
                                      .without_alpn_ctx = worker,
                                      .signer = {.pool = options->sign_pool, .port = worker->port}};

@@ -1,9 +1,12 @@
 #include "exchange/announce.h"
 
+#include "base/url.h"
+
 static void announce_tls(const struct exchange_client *client, struct buf *out)
 {
+    bool asked = !name_is_ip(client->server_name); /* an address was not asked for by SNI */
     struct proxy_line_tls tls = {.alpn = client->alpn,
-                                 .authority = client->server_name,
+                                 .authority = asked ? client->server_name : SLICE_NONE,
                                  .version = slice_str(client->tls_version),
                                  .cipher = slice_str(client->tls_cipher)};
     if (client->identity) {

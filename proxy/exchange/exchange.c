@@ -341,7 +341,7 @@ static void exchange_answer_challenge(struct exchange *x, struct slice key_autho
     struct slice token = slice_split(&key_authorization, '.');
     exchange_count(x, COUNTER_CHALLENGES_ANSWERED);
     LOG_INFO_EVENT(x->env->log, "challenge_answered", LOG_SLICE("name", x->head->host),
-                   LOG_SLICE("client", x->identity.client_ip));
+                   LOG_SLICE("client", x->identity.client_ip), LOG_STR("challenge", "http-01"));
     if (x->env->challenge_answered)
         x->env->challenge_answered(x->env, token);
 }
@@ -406,7 +406,10 @@ static void exchange_name_host(struct exchange *x)
         return;
     if (name.len == 0)
         name = slice_str(x->env->certset->default_name);
-    if (name.len == 0 || err_is(head_set_authority(x->head, &x->arena, arena_copy(&x->arena, name))))
+    bool v6 = name.len && memchr(name.ptr, ':', name.len);
+    struct slice authority =
+        arena_printf(&x->arena, "%s%.*s%s", v6 ? "[" : "", (int)name.len, name.ptr ? name.ptr : "", v6 ? "]" : "");
+    if (name.len == 0 || err_is(head_set_authority(x->head, &x->arena, authority)))
         LOG_DEBUG_EVENT(x->env->log, "host_unknown", LOG_SLICE("client", x->client->peer)); /* refused by the route */
 }
 

@@ -41,7 +41,7 @@ struct exchange_env {
     struct certset *certset;     /* current; never held */
     struct encoders encoders;
     bool draining;
-    /* HTTP-01 was answered with the token (ACME-50); may be NULL. */
+    /* HTTP-01 or TLS-ALPN-01 of the token was answered (ACME-50); may be NULL. */
     void (*challenge_answered)(struct exchange_env *env, struct slice token);
 };
 
@@ -54,7 +54,7 @@ struct exchange_client {
     bool trusted;             /* the peer is in TRUSTED_PROXIES */
     bool secure;              /* over TLS */
     struct slice port_text;   /* public: of X-Forwarded-Port */
-    struct slice server_name; /* SNI, normalised; empty: none */
+    struct slice server_name; /* SNI, normalised, or without it the address whose certificate it got; empty: none */
     struct proxy_line ends;   /* the client's address and the one it came to; known where PROXY_PROTOCOL_OUT is on */
     const char *tls_version;  /* "TLSv1.3"; NULL without TLS */
     const char *tls_cipher;   /* RFC's name; NULL without TLS */

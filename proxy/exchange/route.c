@@ -38,7 +38,7 @@ static const struct config_site *route_find_site(const struct config *config, co
                                                  struct slice host)
 {
     const struct config_site *site = config_site_for(config, host);
-    if (site && config->names_from_certificate && !certset_find(set, host))
+    if (site && config->names_from_certificate && !config->on_demand_ask.len && !certset_find(set, host))
         return NULL;
     return site;
 }
@@ -82,7 +82,8 @@ static bool route_connection_serves(const struct certset *set, const struct exch
     const struct certset_name *shown_name = certset_find(set, shown), *asked_name = certset_find(set, host);
     if (!shown_name && set->default_name) /* an unknown name that was served the default */
         shown_name = certset_find(set, slice_str(set->default_name));
-    return shown_name && asked_name && (shown_name == asked_name || shown_name->cert == asked_name->cert);
+    return shown_name && asked_name &&
+           (shown_name == asked_name || (shown_name->cert == asked_name->cert && shown_name->rsa == asked_name->rsa));
 }
 
 static struct route route_to_https(const struct config *config, const struct head *head, struct slice host,

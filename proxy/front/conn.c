@@ -152,11 +152,36 @@ static void conn_open_raw(struct conn *conn, const struct config_group *group)
 
 /* ---- TLS ---- */
 
+bool conn_local_ip(const struct tls_stream *tls, struct ip *out_ip)
+{
+    const struct conn *conn = container_of(tls, const struct conn, tls);
+    struct address ours;
+    if (conn->client.ends.known)
+        *out_ip = conn->client.ends.to.ip;
+    return conn->client.ends.known ||
+           (address_of_socket(tcp_stream_fd(&conn->tcp), &ours) && address_ip(&ours, out_ip));
+}
+
+/* The handshake of TLS-ALPN-01 was all that there is to see: no front learns of it (ACME-79, ACME-81). */
+static void conn_validated(struct conn *conn)
+{
+    char text[SNI_BYTES];
+    struct exchange_env *env = conn->env->exchange;
+    struct slice name = tls_select_name(&conn->tls, text);
+    const struct certset_challenge *challenge = certset_find_alpn(env->certset, name);
+    conn->tried = false; /* how it ends is of no interest any more */
+    counters_add(env->counters, COUNTER_CHALLENGES_ANSWERED, 1);
+    LOG_INFO_EVENT(env->log, "challenge_answered", LOG_SLICE("name", name), LOG_STR("client", conn->peer),
+                   LOG_STR("challenge", "tls-alpn-01"));
+    if (challenge && env->challenge_answered)
+        env->challenge_answered(env, slice_str(challenge->token));
+    stream_close(&conn->tls.base);
+}
+
 static void conn_established(struct tls_stream *tls)
 {
     struct conn *conn = container_of(tls, struct conn, tls);
     char text[SNI_BYTES];
-    struct slice name;
     tick_stop(&conn->handshake);
     conn->client.tls_version = tls_server_version(tls);
     conn->client.tls_cipher = tls_server_cipher(tls);
@@ -164,7 +189,12 @@ static void conn_established(struct tls_stream *tls)
     conn->client.identity = conn->identity = tls_server_take_identity(tls);
     conn->client.alpn = tls_server_alpn(tls);
     tls_count_handshake(conn->env->exchange->counters, conn->client.tls_cipher, conn->client.tls_resumed);
-    if (tls_select_normalise(tls_server_name(tls), text, &name)) {
+    if (tls->validating) {
+        conn_validated(conn);
+        return;
+    }
+    struct slice name = tls_select_name(tls, text);
+    if (name.len) {
         conn->server_name = mem_dup(name.ptr, name.len);
         conn->client.server_name = slice_make(conn->server_name, name.len);
     }

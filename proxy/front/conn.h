@@ -22,6 +22,9 @@ struct conn_env {
 
 struct conn;
 
+/* For tls_server_options: the address that the client of one of these came to, by the PROXY protocol's word where there
+ * is one. */
+bool conn_local_ip(const struct tls_stream *tls, struct ip *out_ip);
 /* Takes over an accepted socket and its credit. */
 void conn_open(struct conn_env *env, int fd, bool unix_socket, bool secure);
 /* Says no further request to all: see h1_front_drain. Handshakes go on. */

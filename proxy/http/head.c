@@ -1,5 +1,7 @@
 #include "http/head.h"
 
+#include "base/cidr.h"
+
 #include <arpa/inet.h>
 
 enum { HOST_MAX_BYTES = 255, FIELDS_FIRST = 16 };
@@ -83,6 +85,17 @@ static struct slice host_lower(struct arena *arena, struct slice host)
     return slice_make(copy, host.len);
 }
 
+/* As names of ours are written (RFC 5952); a mapped address stays as it is, which none of ours is. */
+static struct slice host_canonical_ipv6(struct arena *arena, struct slice host)
+{
+    char text[IP_TEXT_BYTES];
+    struct ip ip;
+    if (!ip_parse(host, &ip) || ip_is_v4(&ip))
+        return host_lower(arena, host);
+    struct slice canonical = slice_str(ip_text(&ip, text));
+    return slice_eq(canonical, host) ? host : arena_copy(arena, canonical);
+}
+
 /* Cuts the brackets and what is behind the host: *out_tail is empty or begins with a colon. */
 static bool authority_split(struct slice authority, bool brackets, struct slice *out_host, struct slice *out_tail)
 {
@@ -112,7 +125,7 @@ struct err head_set_authority(struct head *head, struct arena *arena, struct sli
     if (!brackets && host.ptr[host.len - 1] == '.' && --host.len == 0)
         return authority_bad("Host: not a name or address");
     head->authority = authority;
-    head->host = host_lower(arena, host);
+    head->host = brackets ? host_canonical_ipv6(arena, host) : host_lower(arena, host);
     head->port = (uint16_t)port;
     head->host_is_ipv6 = brackets;
     return ERR_OK;

@@ -70,8 +70,8 @@ enum method method_lookup(struct slice name);
 bool method_is_idempotent(enum method method);
 
 /* Parses and validates "host[:port]" (R7): letters, digits, `-` `.` `_`, or an IPv6 literal in brackets; a port of 1 to
- * 65535 where there is a colon. Sets authority, host, port and host_is_ipv6 of the head; the lower-case copy goes into
- * the arena, authority itself is borrowed. Err: ERR_INPUT 400. */
+ * 65535 where there is a colon. Sets authority, host, port and host_is_ipv6 of the head; the host, in lower case,
+ * an IPv6 one in its canonical text (RFC 5952), goes into the arena, authority itself is borrowed. Err: ERR_INPUT 400. */
 MUST_CHECK struct err head_set_authority(struct head *head, struct arena *arena, struct slice authority);
 
 /* The first field of that id, or NULL. */

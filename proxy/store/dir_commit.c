@@ -9,6 +9,8 @@
 /* A commit that is being prepared. */
 struct commit {
     struct dir_disk *disk;
+    const struct dir_write *writes;
+    size_t num_writes;
     struct dir_plan plan;
     struct dir_trouble *trouble;
 };
@@ -77,11 +79,19 @@ static void plan_add_removal(struct commit *commit, const char *path)
     snprintf(step->to.text, sizeof step->to.text, "%s", path);
 }
 
+static bool commit_writes(const struct commit *commit, const char *key)
+{
+    for (size_t i = 0; i < commit->num_writes; i++)
+        if (strcmp(commit->writes[i].key, key) == 0)
+            return true;
+    return false;
+}
+
 static enum store_result plan_keep_previous(struct commit *commit, const char *path, struct slice value)
 {
     char kept[STORE_PATH_BYTES + sizeof "previous/"], key[STORE_PATH_BYTES];
     snprintf(kept, sizeof kept, "previous/%s", path);
-    if (!store_key_of_path(kept, key))
+    if (!store_key_of_path(kept, key) || commit_writes(commit, key))
         return STORE_OK;
     return plan_add_value(commit, kept, value);
 }
@@ -174,11 +184,11 @@ static enum store_result commit_several(struct commit *commit)
     return STORE_OK;
 }
 
-static enum store_result commit_run(struct commit *commit, const struct dir_write *writes, size_t num)
+static enum store_result commit_run(struct commit *commit)
 {
     enum store_result result = STORE_OK;
-    for (size_t i = 0; i < num && result == STORE_OK; i++)
-        result = plan_write(commit, &writes[i]);
+    for (size_t i = 0; i < commit->num_writes && result == STORE_OK; i++)
+        result = plan_write(commit, &commit->writes[i]);
     if (result != STORE_OK) {
         plan_discard(commit);
         return result;
@@ -200,8 +210,10 @@ enum store_result dir_commit(struct dir_disk *disk, const struct dir_write *writ
         return result;
     struct commit *commit = MEM_NEW(struct commit);
     commit->disk = disk;
+    commit->writes = writes;
+    commit->num_writes = num_writes;
     commit->trouble = trouble;
-    result = commit_run(commit, writes, num_writes);
+    result = commit_run(commit);
     mem_free(commit);
     if (result == STORE_OK)
         *trouble = (struct dir_trouble){0};

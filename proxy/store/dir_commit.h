@@ -16,7 +16,7 @@ struct dir_write {
 /* OK: durable. UNKNOWN: the disk failed behind the point of no return; disk->recovery_due says that reading has to wait
  * for dir_journal_recover. Any other result: nothing has changed. STORE_ANY also replaces a damaged record, but not one
  * that cannot be read for now. A value that is there already is not written again.
- * What a certificate/ record held before is kept below previous/. */
+ * What a certificate/ record held before is kept below previous/, unless one of the writes is for that key. */
 enum store_result dir_commit(struct dir_disk *disk, const struct dir_write *writes, size_t num_writes,
                              struct dir_trouble *trouble);
 

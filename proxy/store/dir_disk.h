@@ -4,7 +4,7 @@
  *   portico-store          the format marker: first line `portico-store VERSION`
  *   account/HASH           records, a file each: the value's bytes as they are (store_key.h on names)
  *   certificate/NAME
- *   previous/certificate/NAME  what the last commit replaced or removed; can be read by that key, not written
+ *   previous/certificate/NAME  what the last commit replaced or removed; read by that key
  *   .lock                  the kernel's lock on this file is the right to write
  *   .journal               a commit of several files that is being applied (dir_commit.h)
  *   .new-ID-N              files that are not renamed yet; remains are removed by whoever gets the lock

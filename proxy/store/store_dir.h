@@ -12,7 +12,8 @@
  *   commit's `done` sees it. A list is no snapshot.
  * - Versions are hashes of the value. A value is text: neither empty nor with NUL bytes (DENIED), at most
  *   LIMIT_STORE_VALUE_BYTES; such bytes in a file are damage (CORRUPT). Writing what is there already writes nothing.
- * - What a commit replaces or removes below certificate/ is kept below previous/certificate/ and read by that key.
+ * - What a commit replaces or removes below certificate/ is kept below previous/certificate/ and read by that key, unless
+ *   the same commit says itself what is to be there (seal.h does: the same record in another form replaces nothing).
  * - watch (one at a time; NULL ends it) looks every poll_ms while we do not hold the lock. Ask for it before reading. */
 #ifndef STORE_STORE_DIR_H
 #define STORE_STORE_DIR_H

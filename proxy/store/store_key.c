@@ -34,7 +34,8 @@ bool store_key_valid(struct slice key)
 
 bool store_key_writable(struct slice key)
 {
-    return store_key_valid(key) && !slice_starts(key, SLICE_LIT("previous/")) && !slice_eq(key, SLICE_LIT("previous"));
+    bool kept = slice_starts(key, SLICE_LIT("previous/")) || slice_eq(key, SLICE_LIT("previous"));
+    return store_key_valid(key) && (!kept || slice_starts(key, SLICE_LIT("previous/certificate/")));
 }
 
 struct store_path store_key_path(struct slice key)

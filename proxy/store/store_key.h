@@ -23,7 +23,7 @@ struct store_path {
 /* Lower-case letters, digits, `.` `-` `_` `:` `*` in 1 to 4 parts of 1 to 255 bytes. `portico-store` and `lost+found`
  * are no keys. */
 bool store_key_valid(struct slice key);
-/* A key that may be written: valid and not below `previous/`. */
+/* A key that may be written: valid, and below `previous/` only where commits keep certificates. */
 bool store_key_writable(struct slice key);
 
 /* The file of a valid key. */

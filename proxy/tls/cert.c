@@ -5,9 +5,13 @@
 
 #include <openssl/bn.h>
 #include <openssl/bytestring.h>
+#include <openssl/ec.h>
+#include <openssl/ec_key.h>
 #include <openssl/evp.h>
 #include <openssl/mem.h>
+#include <openssl/nid.h>
 #include <openssl/pool.h>
+#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
 #include <arpa/inet.h>
@@ -95,6 +99,27 @@ static EVP_PKEY *key_parse(struct slice der)
     return key;
 }
 
+static void cert_read_key(struct cert *cert, const EVP_PKEY *key)
+{
+    static const struct {
+        int nid;
+        uint16_t curve, scheme;
+    } curves[] = {
+        {NID_X9_62_prime256v1, SSL_CURVE_SECP256R1, SSL_SIGN_ECDSA_SECP256R1_SHA256},
+        {NID_secp384r1, SSL_CURVE_SECP384R1, SSL_SIGN_ECDSA_SECP384R1_SHA384},
+        {NID_secp521r1, SSL_CURVE_SECP521R1, SSL_SIGN_ECDSA_SECP521R1_SHA512},
+    };
+    const EC_KEY *ec = EVP_PKEY_id(key) == EVP_PKEY_EC ? EVP_PKEY_get0_EC_KEY(key) : NULL;
+    cert->key_is_rsa = EVP_PKEY_id(key) == EVP_PKEY_RSA;
+    if (EVP_PKEY_id(key) == EVP_PKEY_ED25519)
+        cert->key_scheme = SSL_SIGN_ED25519;
+    for (size_t i = 0; ec && i < sizeof curves / sizeof curves[0]; i++)
+        if (EC_GROUP_get_curve_name(EC_KEY_get0_group(ec)) == curves[i].nid) {
+            cert->key_curve = curves[i].curve;
+            cert->key_scheme = curves[i].scheme;
+        }
+}
+
 static struct err cert_read_leaf(struct cert *cert, struct slice leaf_der, struct slice key_der)
 {
     const uint8_t *at = (const uint8_t *)leaf_der.ptr;
@@ -108,7 +133,7 @@ static struct err cert_read_leaf(struct cert *cert, struct slice leaf_der, struc
     else if (X509_check_private_key(x509, key) != 1)
         err = err_make(ERR_INPUT, 0, "match the private key with the certificate");
     if (!err_is(err)) {
-        cert->key_is_rsa = EVP_PKEY_id(key) == EVP_PKEY_RSA;
+        cert_read_key(cert, key);
         cert->not_before_s = asn1_time_s(X509_get0_notBefore(x509));
         cert->not_after_s = asn1_time_s(X509_get0_notAfter(x509));
         cert->serial = cert_serial_text(x509);
@@ -189,6 +214,7 @@ const char *cert_source_text(enum cert_source source)
     case CERT_INTERNAL: return "internal";
     case CERT_ISSUED: return "issued";
     case CERT_OWN: return "own";
+    case CERT_CHALLENGE: return "challenge";
     }
     return "unknown";
 }

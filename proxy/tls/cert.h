@@ -12,7 +12,8 @@ enum cert_source {
     CERT_PLACEHOLDER, /* self-signed, until an order is done */
     CERT_INTERNAL,    /* by the local CA */
     CERT_ISSUED,      /* by an ACME CA */
-    CERT_OWN          /* TLS_CERT */
+    CERT_OWN,         /* TLS_CERT */
+    CERT_CHALLENGE    /* self-signed, shown to a CA alone (certs/alpn_cert) */
 };
 
 struct cert {
@@ -24,6 +25,8 @@ struct cert {
     uint8_t *key_der; /* PKCS #8 */
     size_t key_len;
     bool key_is_rsa;
+    uint16_t key_curve;                /* of an ECDSA key: TLS's number (RFC 8446 §4.2.7); 0 for other keys */
+    uint16_t key_scheme;               /* what TLS 1.3 signs with it (§4.2.3); 0 for RSA, which has several */
     int64_t not_before_s, not_after_s; /* seconds since 1970 */
     char *serial;                      /* hex, lower case */
     char *issuer;                      /* common name, or organisation */
@@ -39,7 +42,7 @@ void cert_unref(struct cert *cert);
 
 /* Whether one of its names is `name` (lower case), or a wildcard one label above it. */
 bool cert_covers(const struct cert *cert, struct slice name);
-/* "placeholder", "internal", "issued", "own". */
+/* "placeholder", "internal", "issued", "own", "challenge". */
 const char *cert_source_text(enum cert_source source);
 
 #endif

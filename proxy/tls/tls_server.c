@@ -42,29 +42,40 @@ static bool alpn_offers(const uint8_t *offer, size_t len, struct slice protocol)
     return false;
 }
 
-static bool alpn_is_without(const struct tls_server *server, const SSL *ssl)
+static bool alpn_is_without(const struct tls_server *server, const struct tls_stream *tls)
 {
     char text[SNI_BYTES];
-    struct slice name;
-    if (!server->without_alpn)
-        return false;
-    if (!tls_select_normalise(slice_str(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)), text, &name))
-        name = SLICE_NONE;
-    return server->without_alpn(server->without_alpn_ctx, name);
+    return server->without_alpn && server->without_alpn(server->without_alpn_ctx, tls_select_name(tls, text));
+}
+
+/* A validation that nothing here awaits: it is refused even where any protocol would do, or the backend of raw bytes would
+ * be taken for the answer (ACME-81). */
+static bool alpn_is_stray_validation(const uint8_t *offer, size_t len)
+{
+    return len == 1 + sizeof ACME_TLS_PROTOCOL - 1 && alpn_offers(offer, len, SLICE_LIT(ACME_TLS_PROTOCOL));
+}
+
+static int alpn_select(const char *protocol, const uint8_t **out, uint8_t *out_len)
+{
+    *out = (const uint8_t *)protocol;
+    *out_len = (uint8_t)strlen(protocol);
+    return SSL_TLSEXT_ERR_OK;
 }
 
 static int tls_select_protocol(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *offer,
                                unsigned offer_len, void *arg)
 {
     const struct tls_server *server = arg;
-    if (alpn_is_without(server, ssl))
+    const struct tls_stream *tls = tls_stream_of_ssl(ssl);
+    if (tls->validating)
+        return alpn_select(ACME_TLS_PROTOCOL, out, out_len);
+    if (alpn_is_stray_validation(offer, offer_len))
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    if (alpn_is_without(server, tls))
         return SSL_TLSEXT_ERR_NOACK;
     for (const char *const *protocol = server->protocols; *protocol; protocol++)
-        if (alpn_offers(offer, offer_len, slice_str(*protocol))) {
-            *out = (const uint8_t *)*protocol;
-            *out_len = (uint8_t)strlen(*protocol);
-            return SSL_TLSEXT_ERR_OK;
-        }
+        if (alpn_offers(offer, offer_len, slice_str(*protocol)))
+            return alpn_select(*protocol, out, out_len);
     return SSL_TLSEXT_ERR_ALERT_FATAL; /* no_application_protocol */
 }
 
@@ -86,6 +97,7 @@ struct tls_server *tls_server_new(const struct tls_server_options *options)
     server->protocols = options->protocols;
     server->signer = options->signer;
     server->client_auth = options->client_auth;
+    server->local_ip = options->local_ip;
     server->without_alpn = options->without_alpn;
     server->without_alpn_ctx = options->without_alpn_ctx;
     server->serve_unknown = options->serve_unknown;
@@ -131,11 +143,6 @@ SSL *tls_server_ssl(struct tls_server *server)
     if (!set || set->tickets.num == 0)
         SSL_set_options(ssl, SSL_OP_NO_TICKET);
     return ssl;
-}
-
-struct slice tls_server_name(const struct tls_stream *tls)
-{
-    return slice_str(SSL_get_servername(tls->ssl, TLSEXT_NAMETYPE_host_name));
 }
 
 const char *tls_server_version(const struct tls_stream *tls)

@@ -21,7 +21,9 @@ struct tls_server_options {
     const char *const *protocols; /* ALPN, in our order of preference; literals, NULL at the end */
     struct tls_signer signer;
     struct tls_client_auth *client_auth; /* taken over; NULL: no client is asked for a certificate */
-    /* Whether connections of that name (SNI as tls_select_normalise has it, or empty) carry no protocol that ALPN could
+    /* The address that the client came to, asked for where it asks for no name; false: it is not known. May be NULL. */
+    bool (*local_ip)(const struct tls_stream *tls, struct ip *out_ip);
+    /* Whether connections of that name (as tls_select_name has it) carry no protocol that ALPN could
      * name: none is selected, whatever the client offers. NULL: all do. */
     bool (*without_alpn)(void *ctx, struct slice name);
     void *without_alpn_ctx;
@@ -35,8 +37,6 @@ void tls_server_set_serve_unknown(struct tls_server *server, bool serve_unknown)
 /* A server-side SSL for tls_stream_open. */
 SSL *tls_server_ssl(struct tls_server *server);
 
-/* Of an established connection: the name that was asked for (SNI, lower case, validated), or the empty slice. */
-struct slice tls_server_name(const struct tls_stream *tls);
 /* Of an established connection: "TLSv1.3", a literal; whether a ticket resumed it. */
 const char *tls_server_version(const struct tls_stream *tls);
 bool tls_server_resumed(const struct tls_stream *tls);

@@ -12,6 +12,8 @@ struct key_cache {
     size_t num;
 };
 
+#define ACME_TLS_PROTOCOL "acme-tls/1" /* RFC 8737 §6.2 */
+
 struct tls_server {
     SSL_CTX *ctx;
     BIO_METHOD *bio_method;
@@ -20,6 +22,7 @@ struct tls_server {
     struct tls_signer signer;
     bool (*without_alpn)(void *ctx, struct slice name);
     void *without_alpn_ctx;
+    bool (*local_ip)(const struct tls_stream *tls, struct ip *out_ip);
     struct key_cache keys;
     struct tls_client_auth *client_auth; /* owned; NULL: clients are not asked */
     bool serve_unknown;

@@ -1,5 +1,6 @@
 #include "tls/tls_stream.h"
 
+#include "base/mem.h"
 #include "tls/tls_client.h"
 #include "tls/tls_err.h"
 #include "tls/tls_identity.h"
@@ -12,8 +13,8 @@
 #include <stdlib.h>
 
 enum {
-    TLS_RECORD_BYTES = 16 * 1024,   /* the most that one record carries */
-    TLS_FLUSH_BYTES = 16 * 1024     /* more than this in one write goes to the socket at once: bulk */
+    TLS_RECORD_BYTES = 16 * 1024, /* the most that one record carries */
+    TLS_FLUSH_BYTES = 16 * 1024   /* more than this in one write goes to the socket at once: bulk */
 };
 
 static const struct stream_ops tls_stream_ops;
@@ -115,6 +116,8 @@ static void tls_lower_closed(struct sink *sink, struct err err)
     tls->ssl = NULL;
     tls_identity_free(tls->identity);
     tls->identity = NULL;
+    mem_free(tls->address_name);
+    tls->address_name = NULL;
     tls->base.sink->ops->closed(tls->base.sink, failure);
 }
 
@@ -154,8 +157,8 @@ static int tls_fill(struct tls_stream *tls, size_t *out_len)
 {
     size_t len = 0;
     int got = 1;
-    while (len < READ_BUFFER_BYTES && (got = SSL_read(tls->ssl, tls->loop->plain_bytes + len,
-                                                      (int)(READ_BUFFER_BYTES - len))) > 0)
+    while (len < READ_BUFFER_BYTES &&
+           (got = SSL_read(tls->ssl, tls->loop->plain_bytes + len, (int)(READ_BUFFER_BYTES - len))) > 0)
         len += (size_t)got;
     *out_len = len;
     return got;
@@ -206,12 +209,9 @@ static void tls_handshake(struct tls_stream *tls)
         return;
     }
     switch (SSL_get_error(tls->ssl, done)) {
-    case SSL_ERROR_WANT_READ:
-        return;
+    case SSL_ERROR_WANT_READ: return;
     case SSL_ERROR_WANT_PRIVATE_KEY_OPERATION:
-    case SSL_ERROR_PENDING_CERTIFICATE:
-        tls_park(tls);
-        return;
+    case SSL_ERROR_PENDING_CERTIFICATE: tls_park(tls); return;
     default:
         if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED && !SSL_is_server(tls->ssl))
             tls->refusal = tls_client_refusal(tls->ssl); /* the SSL is gone when `closed` comes */

@@ -37,10 +37,13 @@ struct tls_stream {
     bool reading;
     bool write_ended;
     bool certificate_selected; /* server: the early callback found one (tls_select) */
+    bool validating;    /* server: the handshake is TLS-ALPN-01's (RFC 8737); whoever is told that it is established
+                                  closes, for it carries no data */
+    char *address_name; /* server, owned: the address whose certificate a client without SNI got; NULL: none */
     struct err failure;
     const char *refusal; /* handshake failed: why the peer's certificate was refused, a literal; NULL otherwise */
     struct tls_identity *identity; /* server: of the client's certificate, proven once established; NULL: none sent */
-    void *job; /* of the signature that is being made elsewhere (tls_sign) */
+    void *job;                     /* of the signature that is being made elsewhere (tls_sign) */
     void (*established)(struct tls_stream *tls); /* before the first data event */
 };
 

@@ -2,6 +2,7 @@
  * loaded can be found again, and loading its own canonical text gives the same. */
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "config/config.h"
 
 #include <stdint.h>
@@ -28,8 +29,8 @@ static struct config *load(struct slice domains, struct slice upstream)
     bool ok = config_load((const char *const[]){buf_cstr(&first), buf_cstr(&second), NULL}, &config, &mistakes);
     REQUIRE(ok == (mistakes.num == 0) && ok == (config != NULL));
     config_mistakes_print(&mistakes, &text);
-    for (size_t i = 0; i < text.len; i++)
-        REQUIRE(text.ptr[i] == '\n' || (text.ptr[i] >= ' ' && text.ptr[i] <= '~'));
+    for (size_t i = 0; i < text.len; i += text.ptr[i] == '\n' ? 1 : utf8_visible_len(slice_skip(buf_slice(&text), i)))
+        REQUIRE(text.ptr[i] == '\n' || utf8_visible_len(slice_skip(buf_slice(&text), i)) > 0);
     config_mistakes_cleanup(&mistakes);
     buf_cleanup(&first);
     buf_cleanup(&second);

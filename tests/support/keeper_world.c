@@ -196,20 +196,20 @@ static int64_t kw_mono_ms(const struct clock *clock)
 }
 
 /* Some worker set that has been acknowledged answers as the CA expects. */
-static bool kw_served(void *ctx, struct slice name, struct slice token, struct slice key_authorization)
+static bool kw_served(void *ctx, const struct ca_answer *asked)
 {
     struct kw *world = ctx;
     struct buf answer = {0};
     bool served = false;
     for (size_t i = 0; i < WORLD_MAX_SIDES; i++) {
         struct side *side = &world->sides[i];
-        const struct certset_name *found = side->served ? certset_find(side->served, name) : NULL;
+        const struct certset_name *found = side->served ? certset_find(side->served, asked->name) : NULL;
         if (!found || !found->managed || keeper_state(side->keeper).acknowledged < side->served->generation)
             continue;
         answer.len = 0;
-        served =
-            served || (certset_http01(side->served, token, &answer) && slice_eq(buf_slice(&answer), key_authorization));
-        keeper_challenge_seen(side->keeper, token);
+        served = served || (certset_http01(side->served, asked->token, &answer) &&
+                            slice_eq(buf_slice(&answer), asked->key_authorization));
+        keeper_challenge_seen(side->keeper, asked->token);
     }
     buf_cleanup(&answer);
     return served;
@@ -380,8 +380,9 @@ static int64_t kw_next_ms(const struct kw *world, int64_t until_ms)
     int64_t next_ms = until_ms;
     for (size_t i = 0; i < WORLD_MAX_SIDES; i++) {
         const struct keeper *keeper = world->sides[i].keeper;
-        if (keeper && keeper->engine.due_ms < next_ms)
-            next_ms = keeper->engine.due_ms;
+        for (size_t rank = 0; keeper && rank < NUM_ISSUERS; rank++)
+            if (keeper->issuers[rank].alarm.due_ms < next_ms)
+                next_ms = keeper->issuers[rank].alarm.due_ms;
         if (keeper && keeper->look.due_ms < next_ms)
             next_ms = keeper->look.due_ms;
     }
@@ -397,7 +398,8 @@ static void kw_tick(struct kw *world, int64_t until_ms)
     world->wall_ms += step_ms;
     for (size_t i = 0; i < WORLD_MAX_SIDES; i++)
         if (world->sides[i].keeper) {
-            alarm_check(&world->sides[i].keeper->engine);
+            for (size_t rank = 0; rank < NUM_ISSUERS; rank++)
+                alarm_check(&world->sides[i].keeper->issuers[rank].alarm);
             alarm_check(&world->sides[i].keeper->look);
         }
 }
@@ -461,7 +463,7 @@ struct view_search {
 static void view_compare(void *ctx, const struct keeper_name_view *view)
 {
     struct view_search *search = ctx;
-    if (slice_eq(view->name, search->name))
+    if (!search->found.name.ptr && slice_eq(view->name, search->name))
         search->found = *view;
 }
 

@@ -71,7 +71,7 @@ unsigned kw_logged(const struct kw *world, const char *text, const char *and);
 
 /* The certificate that is served for the name, or NULL. Borrowed. */
 const struct cert *side_serves(const struct side *side, const char *name);
-/* A copy of its view. */
+/* A copy of its view; of its first line, where it has two. */
 struct keeper_name_view side_view(const struct side *side, const char *name);
 
 #endif

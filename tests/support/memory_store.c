@@ -2,11 +2,14 @@
 
 #include "base/mem.h"
 
+#include <stdlib.h>
+
 struct memory_call {
     struct list node;
     struct store_call *call;
-    bool is_get, is_done;
-    char *key;
+    bool is_get, is_list, is_done;
+    char *key; /* of is_list: the prefix */
+    struct store_lock *lock;
     enum store_result result;
     struct store_write *writes;
     size_t num_writes;
@@ -106,6 +109,13 @@ static void memory_get(struct store *base, struct slice key, struct store_call *
     pending->key = mem_dup(key.ptr, key.len);
 }
 
+static void memory_list(struct store *base, struct slice prefix, struct store_call *call)
+{
+    struct memory_call *pending = memory_call_new(memory_store_of(base), call);
+    pending->is_list = true;
+    pending->key = mem_dup(prefix.ptr, prefix.len);
+}
+
 static void memory_commit(struct store *base, const struct store_write *writes, size_t num_writes,
                           struct store_call *call)
 {
@@ -125,10 +135,76 @@ static void memory_commit(struct store *base, const struct store_write *writes, 
     }
 }
 
+static void memory_lock(struct store *base, struct store_lock *lock)
+{
+    struct memory_store *store = memory_store_of(base);
+    struct memory_call *pending = MEM_NEW(struct memory_call);
+    pending->lock = lock;
+    store->num_locks++;
+    list_append(&store->pending, &pending->node);
+}
+
+static void memory_unlock(struct store *base)
+{
+    struct memory_store *store = memory_store_of(base);
+    store->num_unlocks++;
+    LIST_EACH(&store->pending, node)
+    {
+        struct memory_call *pending = container_of(node, struct memory_call, node);
+        if (pending->lock)
+            memory_call_free(pending);
+    }
+}
+
+static void memory_watch(struct store *base, struct store_watch *watch)
+{
+    memory_store_of(base)->watch = watch;
+}
+
+static void memory_free(struct store *base)
+{
+    struct memory_store *store = memory_store_of(base);
+    store->freed = true;
+    while (!list_empty(&store->pending))
+        memory_call_free(container_of(list_first(&store->pending), struct memory_call, node));
+}
+
 static void memory_cancel(struct store *base, struct store_call *call)
 {
     (void)base;
     memory_call_free(call->pending);
+}
+
+static int memory_compare(const void *a, const void *b)
+{
+    const struct store_record *left = a, *right = b;
+    return strcmp(left->key.ptr, right->key.ptr);
+}
+
+static void memory_answer_list(struct memory_store *store, struct memory_call *pending)
+{
+    struct store_record records[MEMORY_STORE_MAX_RECORDS];
+    struct slice prefix = slice_str(pending->key);
+    struct store_call *call = pending->call;
+    size_t num = 0;
+    for (size_t i = 0; i < store->num_records; i++) {
+        const struct memory_record *record = &store->records[i];
+        bool kept = strncmp(record->key, "previous/", 9) == 0 && prefix.len == 0;
+        if (!kept && slice_starts(slice_str(record->key), prefix))
+            records[num++] = (struct store_record){slice_str(record->key), slice_make(record->value, record->value_len),
+                                                   record->version};
+    }
+    qsort(records, num, sizeof *records, memory_compare);
+    memory_call_free(pending);
+    call->done(call, store->read_fault, num && store->read_fault == STORE_OK ? records : NULL,
+               store->read_fault == STORE_OK ? num : 0);
+}
+
+static void memory_grant(struct memory_call *pending)
+{
+    struct store_lock *lock = pending->lock;
+    memory_call_free(pending);
+    lock->granted(lock);
 }
 
 bool memory_store_answer(struct memory_store *store)
@@ -140,6 +216,13 @@ bool memory_store_answer(struct memory_store *store)
     struct store_call *call = pending->call;
     struct store_record answer = {0};
     size_t num = 0;
+    if (pending->lock || pending->is_list) {
+        if (pending->lock)
+            memory_grant(pending);
+        else
+            memory_answer_list(store, pending);
+        return true;
+    }
     if (pending->is_get) {
         const struct memory_record *record = memory_find(store, slice_str(pending->key));
         pending->result = store->read_fault != STORE_OK ? store->read_fault : record ? STORE_OK : STORE_NOT_FOUND;
@@ -156,7 +239,14 @@ bool memory_store_answer(struct memory_store *store)
     return true;
 }
 
-static const struct store_ops memory_ops = {.get = memory_get, .commit = memory_commit, .cancel = memory_cancel};
+static const struct store_ops memory_ops = {.get = memory_get,
+                                            .list = memory_list,
+                                            .commit = memory_commit,
+                                            .cancel = memory_cancel,
+                                            .lock = memory_lock,
+                                            .unlock = memory_unlock,
+                                            .watch = memory_watch,
+                                            .free = memory_free};
 
 void memory_store_init(struct memory_store *store)
 {

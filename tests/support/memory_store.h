@@ -18,9 +18,12 @@ struct memory_store {
     uint64_t next_version;
     struct list pending;
     size_t num_commits;
+    size_t num_locks, num_unlocks; /* each lock is granted when it is answered */
+    struct store_watch *watch;
+    bool freed;
 
     bool eager;                    /* a commit takes effect when it is asked for, not when it is answered */
-    enum store_result read_fault;  /* every get ends so, unless STORE_OK */
+    enum store_result read_fault;  /* every get and list ends so, unless STORE_OK */
     enum store_result write_fault; /* every commit ends so, unless STORE_OK; STORE_UNKNOWN: see unknown_writes */
     bool unknown_writes;           /* what ends in STORE_UNKNOWN has been written */
     size_t num_faults;             /* how many commits fail; 0: all */

@@ -5,6 +5,7 @@
 #include "base/json_read.h"
 #include "base/json_write.h"
 #include "base/mem.h"
+#include "base/url.h"
 #include "scripted_issuer.h"
 
 #include <openssl/bn.h>
@@ -26,7 +27,7 @@ struct ca_reply {
     int status;
     struct buf location, nonce, retry_after, body;
     const char *content_type;
-    const char *link;
+    struct buf link;
 };
 
 struct ca_call {
@@ -89,6 +90,12 @@ static void ca_problem(struct ca_reply *reply, int status, const char *type, con
     buf_cleanup(&uri);
 }
 
+/* ORDER, or ORDER-PART, or ORDER-PART-CHALLENGE. */
+struct ca_target {
+    enum ca_place place;
+    unsigned number, part, kind;
+};
+
 #include "scripted_ca_jws.c" // NOLINT(bugprone-suspicious-include): a part, see its header
 
 #include "scripted_ca_ari.c" // NOLINT(bugprone-suspicious-include): a part, see its header
@@ -97,19 +104,46 @@ static void ca_problem(struct ca_reply *reply, int status, const char *type, con
 
 #include "scripted_ca_orders.c" // NOLINT(bugprone-suspicious-include): a part, see its header
 
+/* The last, which uses the others. */
+#include "scripted_ca_issue.c" // NOLINT(bugprone-suspicious-include): a part, see its header
+
 /* --- the desk --- */
+
+static void ca_write_meta(const struct scripted_ca *ca, struct json_writer *w)
+{
+    json_key(w, "meta");
+    json_object(w);
+    if (ca->has_terms)
+        json_put_str(w, "termsOfService", "https://ca.test/terms");
+    json_put_bool(w, "externalAccountRequired", ca->needs_binding);
+    if (ca->profiles[0]) {
+        json_key(w, "profiles");
+        json_object(w);
+        for (size_t i = 0; i < CA_MAX_PROFILES && ca->profiles[i]; i++)
+            json_put_str(w, ca->profiles[i], "https://ca.test/profiles");
+        json_end_object(w);
+    }
+    json_end_object(w);
+}
 
 static void ca_write_directory(const struct scripted_ca *ca, struct ca_reply *reply)
 {
+    struct json_writer w = json_writer_on(&reply->body);
     reply->status = 200;
-    buf_printf(
-        &reply->body,
-        "{%s%s\"newNonce\":\"https://ca.test/nonce\",\"newAccount\":\"https://ca.test/new-account\","
-        "\"newOrder\":\"https://ca.test/new-order\",\"newAuthz\":null,\"meta\":{%s\"externalAccountRequired\":%s}}",
-        ca->has_renewal_info ? "\"renewalInfo\":\"https://ca.test/renewal-info\"," : "",
-        ca->has_no_changes ? ""
-                           : "\"keyChange\":\"https://ca.test/key-change\",\"revokeCert\":\"https://ca.test/revoke\",",
-        ca->has_terms ? "\"termsOfService\":\"https://ca.test/terms\"," : "", ca->needs_binding ? "true" : "false");
+    json_object(&w);
+    json_put_str(&w, "newNonce", "https://ca.test/nonce");
+    json_put_str(&w, "newAccount", "https://ca.test/new-account");
+    json_put_str(&w, "newOrder", "https://ca.test/new-order");
+    if (ca->has_renewal_info)
+        json_put_str(&w, "renewalInfo", "https://ca.test/renewal-info");
+    if (!ca->has_no_changes) {
+        json_put_str(&w, "keyChange", "https://ca.test/key-change");
+        json_put_str(&w, "revokeCert", "https://ca.test/revoke");
+    }
+    json_key(&w, "newAuthz");
+    json_raw(&w, SLICE_LIT("null"));
+    ca_write_meta(ca, &w);
+    json_end_object(&w);
 }
 
 static const char *const ca_paths[] = {
@@ -123,67 +157,68 @@ static const char *const ca_paths[] = {
     [CA_FINALIZE] = "finalize/",
     [CA_CERTIFICATE] = "certificate/",
     [CA_ACCOUNT] = "account/",
+    [CA_ALTERNATE] = "alternate/",
     [CA_KEY_CHANGE] = "key-change",
     [CA_REVOKE] = "revoke",
     [CA_RENEWAL_INFO] = "renewal-info/",
 };
 
-static enum ca_place ca_place_of(struct slice url, unsigned *out_number, unsigned *out_part)
+static struct ca_target ca_target_of(struct slice url)
 {
     static const struct slice prefix = SLICE_LIT("https://ca.test/");
+    struct ca_target target = {.place = CA_NOWHERE};
     if (!slice_starts(url, prefix))
-        return CA_NOWHERE;
+        return target;
     struct slice path = slice_skip(url, prefix.len);
     for (enum ca_place place = CA_DIRECTORY; place < CA_NOWHERE; place++) {
         struct slice want = slice_str(ca_paths[place]);
         if (place < CA_ORDER ? slice_eq(path, want) : slice_starts(path, want)) {
             struct slice rest = slice_skip(path, want.len);
-            uint64_t number = 0, part = 0;
+            uint64_t number = 0, part = 0, kind = 0;
             slice_decimal(slice_split(&rest, '-'), CA_MAX_ORDERS, &number);
-            slice_decimal(rest, CA_MAX_NAMES, &part);
-            *out_number = (unsigned)number;
-            *out_part = (unsigned)part;
-            return place;
+            slice_decimal(slice_split(&rest, '-'), CA_MAX_NAMES, &part);
+            slice_decimal(rest, NUM_ACME_CHALLENGES - 1, &kind);
+            return (struct ca_target){place, (unsigned)number, (unsigned)part, (unsigned)kind};
         }
     }
-    return CA_NOWHERE;
+    return target;
 }
 
-static bool ca_owns(const struct scripted_ca *ca, const struct ca_question *question, unsigned number, unsigned part)
+static bool ca_owns(const struct scripted_ca *ca, const struct ca_question *question, const struct ca_target *target)
 {
-    return number < ca->num_orders && ca->orders[number].account == (unsigned)question->account &&
-           part < ca->orders[number].num_names;
+    unsigned number = target->number;
+    if (number >= ca->num_orders || ca->orders[number].account != (unsigned)question->account)
+        return false;
+    return target->part < (target->place == CA_ALTERNATE ? ca->num_alternates + 1 : ca->orders[number].num_names);
 }
 
-static void ca_serve_resource(struct scripted_ca *ca, enum ca_place place, unsigned number, unsigned part,
-                              struct ca_question *question, struct ca_reply *reply)
+static void ca_serve_resource(struct scripted_ca *ca, const struct ca_target *target, struct ca_question *question,
+                              struct ca_reply *reply)
 {
-    bool wants_payload = place == CA_CHALLENGE || place == CA_FINALIZE;
-    if (!ca_owns(ca, question, number, part)) {
+    enum ca_place place = target->place;
+    bool deactivates = place == CA_AUTHZ && question->json;
+    bool wants_payload = place == CA_CHALLENGE || place == CA_FINALIZE || deactivates;
+    if (!ca_owns(ca, question, target)) {
         ca_problem(reply, 404, "malformed", "no such thing");
         return;
     }
     if (!question->json == wants_payload)
         ca_fault(ca, "payload where POST-as-GET belongs, or none (ACME-12)");
-    if (place == CA_ORDER) {
-        ca_get_order(ca, number, reply);
-    } else if (place == CA_AUTHZ) {
-        ca_get_authz(ca, number, part, reply);
-    } else if (place == CA_CHALLENGE) {
-        ca_post_challenge(ca, number, part, question, reply);
-    } else if (place == CA_FINALIZE) {
-        ca_finalize(ca, number, question, reply);
-    } else if (!ca->orders[number].chain) {
-        ca_problem(reply, 404, "malformed", "no certificate");
-    } else {
-        reply->status = 200;
-        reply->content_type = "application/pem-certificate-chain";
-        buf_append_str(&reply->body, ca->orders[number].chain);
-    }
+    if (place == CA_ORDER)
+        ca_get_order(ca, target->number, reply);
+    else if (deactivates)
+        ca_deactivate_authz(ca, target, question, reply);
+    else if (place == CA_AUTHZ)
+        ca_get_authz(ca, target->number, target->part, reply);
+    else if (place == CA_CHALLENGE)
+        ca_post_challenge(ca, target, question, reply);
+    else if (place == CA_FINALIZE)
+        ca_finalize(ca, target->number, question, reply);
+    else
+        ca_get_chain(ca, target, reply);
 }
 
-static void ca_serve_post(struct scripted_ca *ca, struct ca_call *call, enum ca_place place, unsigned number,
-                          unsigned part)
+static void ca_serve_post(struct scripted_ca *ca, struct ca_call *call, const struct ca_target *target)
 {
     struct ca_question question = {0};
     ca_give_nonce(ca, &call->reply);
@@ -191,39 +226,40 @@ static void ca_serve_post(struct scripted_ca *ca, struct ca_call *call, enum ca_
         ca_fault(ca, "GET where a signed POST belongs (ACME-13)");
     else if (!ca_open_jws(ca, call, &question))
         ;
-    else if (place == CA_NEW_ACCOUNT)
+    else if (target->place == CA_NEW_ACCOUNT)
         ca_new_account(ca, &question, &call->reply);
-    else if (place == CA_REVOKE)
+    else if (target->place == CA_REVOKE)
         ca_revoke(ca, &question, &call->reply);
     else if (question.account < 0)
         ca_fault(ca, "jwk where kid belongs (ACME-9)");
-    else if (place == CA_KEY_CHANGE)
+    else if (target->place == CA_KEY_CHANGE)
         ca_change_key(ca, buf_slice(&call->url), &question, &call->reply);
-    else if (place == CA_ACCOUNT && slice_eq(json_get_string(question.json, "status"), SLICE_LIT("deactivated")))
+    else if (target->place == CA_ACCOUNT &&
+             slice_eq(json_get_string(question.json, "status"), SLICE_LIT("deactivated")))
         ca_deactivate_account(ca, (unsigned)question.account, &call->reply);
-    else if (place == CA_ACCOUNT)
-        ca_update_account(ca, number, &question, &call->reply);
-    else if (place == CA_NEW_ORDER)
+    else if (target->place == CA_ACCOUNT)
+        ca_update_account(ca, target->number, &question, &call->reply);
+    else if (target->place == CA_NEW_ORDER)
         ca_new_order(ca, &question, &call->reply);
     else
-        ca_serve_resource(ca, place, number, part, &question, &call->reply);
+        ca_serve_resource(ca, target, &question, &call->reply);
     ca_question_cleanup(&question);
 }
 
-static void ca_serve(struct scripted_ca *ca, struct ca_call *call, enum ca_place place, unsigned number, unsigned part)
+static void ca_serve(struct scripted_ca *ca, struct ca_call *call, const struct ca_target *target)
 {
-    if (place == CA_NOWHERE) {
+    if (target->place == CA_NOWHERE) {
         ca_fault(ca, "asked for %.*s", (int)call->url.len, call->url.ptr);
         call->reply.status = 404;
-    } else if (place == CA_RENEWAL_INFO) {
+    } else if (target->place == CA_RENEWAL_INFO) {
         ca_serve_renewal_info(ca, call, slice_skip(buf_slice(&call->url), strlen("https://ca.test/renewal-info/")));
-    } else if (place == CA_DIRECTORY) {
+    } else if (target->place == CA_DIRECTORY) {
         ca_write_directory(ca, &call->reply);
-    } else if (place == CA_NEW_NONCE) {
+    } else if (target->place == CA_NEW_NONCE) {
         call->reply.status = call->method == ACME_HEAD ? 200 : 204;
         ca_give_nonce(ca, &call->reply);
     } else {
-        ca_serve_post(ca, call, place, number, part);
+        ca_serve_post(ca, call, target);
     }
 }
 
@@ -266,14 +302,13 @@ static void ca_play(struct scripted_ca *ca, const struct ca_script *script, stru
 
 static void ca_process(struct scripted_ca *ca, struct ca_call *call)
 {
-    unsigned number = 0, part = 0;
-    enum ca_place place = ca_place_of(buf_slice(&call->url), &number, &part);
+    struct ca_target target = ca_target_of(buf_slice(&call->url));
     ca->num_requests++;
-    ca->num_at[place]++;
+    ca->num_at[target.place]++;
     call->is_done = true;
-    const struct ca_script *script = ca_find_script(ca, place);
+    const struct ca_script *script = ca_find_script(ca, target.place);
     if (!script || script->lose_reply)
-        ca_serve(ca, call, place, number, part);
+        ca_serve(ca, call, &target);
     else
         ca_play(ca, script, call);
     if (script && script->lose_reply)
@@ -290,6 +325,7 @@ static void ca_call_free(struct ca_call *call)
     buf_cleanup(&call->reply.nonce);
     buf_cleanup(&call->reply.retry_after);
     buf_cleanup(&call->reply.body);
+    buf_cleanup(&call->reply.link);
     mem_free(call);
 }
 
@@ -341,6 +377,8 @@ bool scripted_ca_answer(struct scripted_ca *ca)
         reply.content_type = slice_str(pending->reply.content_type);
         reply.body = buf_slice(&pending->reply.body);
         reply.date = slice_str(ca->date);
+        reply.links[0] = ca_field(&pending->reply.link);
+        reply.num_links = reply.links[0].ptr != NULL;
     }
     struct transport_call *call = pending->call;
     list_remove(&pending->node);
@@ -365,8 +403,11 @@ void scripted_ca_init(struct scripted_ca *ca, const struct clock *clock)
     ca->lifetime_s = 90 * 86400;
     ca->backdate_s = 3600;
     ca->has_terms = true;
+    ca->offers = 1u << ACME_HTTP_01;
+    ca->issuer_names = "[\"ca.test\",\"other-ca.test\"]";
     list_init(&ca->pending);
-    if (err_is(key_generate(KEY_P256, &ca->root_key)) || err_is(key_generate(KEY_P256, &ca->issuer_key)))
+    if (err_is(key_generate(KEY_P256, &ca->root_key)) || err_is(key_generate(KEY_P256, &ca->issuer_key)) ||
+        err_is(key_generate(KEY_P256, &ca->other_key)))
         abort(); /* out of memory */
     struct issue root = {.subject = "Scripted Root",
                          .key = ca->root_key,
@@ -395,7 +436,9 @@ void scripted_ca_cleanup(struct scripted_ca *ca)
     for (unsigned i = 0; i < ca->num_orders; i++) {
         for (size_t at = 0; at < ca->orders[i].num_names; at++)
             mem_free(ca->orders[i].names[at]);
-        mem_free(ca->orders[i].chain);
+        mem_free(ca->orders[i].leaf);
+        mem_free(ca->orders[i].profile);
+        mem_free(ca->orders[i].replaces);
     }
     mem_free(ca->issued);
     map_cleanup(&ca->nonces);
@@ -404,4 +447,5 @@ void scripted_ca_cleanup(struct scripted_ca *ca)
     X509_free(ca->issuer);
     EVP_PKEY_free(ca->root_key);
     EVP_PKEY_free(ca->issuer_key);
+    EVP_PKEY_free(ca->other_key);
 }

@@ -4,6 +4,7 @@
 #ifndef SUPPORT_SCRIPTED_CA_H
 #define SUPPORT_SCRIPTED_CA_H
 
+#include "acme/challenge.h"
 #include "acme/key.h"
 #include "acme/transport.h"
 #include "base/buf.h"
@@ -11,7 +12,7 @@
 #include "base/list.h"
 #include "base/map.h"
 
-enum { CA_MAX_ACCOUNTS = 8, CA_MAX_ORDERS = 256, CA_MAX_NAMES = 8, CA_MAX_SCRIPTS = 8 };
+enum { CA_MAX_ACCOUNTS = 8, CA_MAX_ORDERS = 256, CA_MAX_NAMES = 8, CA_MAX_SCRIPTS = 8, CA_MAX_PROFILES = 4 };
 
 enum ca_place {
     CA_DIRECTORY,
@@ -24,6 +25,7 @@ enum ca_place {
     CA_FINALIZE,
     CA_CERTIFICATE,
     CA_ACCOUNT,
+    CA_ALTERNATE,
     CA_KEY_CHANGE,
     CA_REVOKE,
     CA_RENEWAL_INFO,
@@ -54,7 +56,15 @@ struct ca_order {
     unsigned polls_left; /* of a processing order */
     unsigned authz_polls_left[CA_MAX_NAMES];
     bool challenged[CA_MAX_NAMES];
-    char *chain;
+    enum acme_challenge challenge[CA_MAX_NAMES]; /* that was posted last */
+    char *profile, *replaces;                    /* NULL: none */
+    char *leaf;                                  /* PEM; NULL: nothing is issued */
+};
+
+/* What must be in place before a challenge is posted; empty where its type has no such thing. */
+struct ca_answer {
+    enum acme_challenge challenge;
+    struct slice name, token, key_authorization, dns_value, account_url;
 };
 
 /* What is remembered of a certificate. */
@@ -81,7 +91,15 @@ struct scripted_ca {
     const char *validation_problem; /* validations fail with this type */
     const char *chain_suffix;       /* appended to chains */
     struct evp_pkey_st *stolen_key; /* certificates are issued for this key */
-    bool has_renewal_info;
+    unsigned offers;                /* bit per enum acme_challenge; http-01 alone at first */
+    unsigned fails;                 /* bit per enum acme_challenge: these end in validation_problem, or all where 0 */
+    const char *issuer_names;       /* of dns-persist-01: JSON */
+    const char *profiles[CA_MAX_PROFILES];
+    size_t max_names;      /* of one order; 0: any */
+    bool has_renewal_info; /* takes `replaces` */
+    int replaces_status;   /* refuses orders that have it; 0: does not */
+    const char *replaces_problem;
+    unsigned num_alternates;          /* chains besides the first, to "Alternate Root 1" and so on */
     int64_t ari_start_ms, ari_end_ms; /* of every window; end 0: as Let's Encrypt has it */
     const char *ari_retry_after, *ari_explanation;
     bool has_no_changes; /* neither keyChange nor revokeCert */
@@ -90,13 +108,14 @@ struct scripted_ca {
     struct ca_script scripts[CA_MAX_SCRIPTS];
     size_t num_scripts;
     /* Is the answer served? NULL: not looked at. */
-    bool (*served)(void *ctx, struct slice name, struct slice token, struct slice key_authorization);
+    bool (*served)(void *ctx, const struct ca_answer *answer);
     void *served_ctx;
 
     /* What it has seen. */
     char fault[256]; /* the first rule broken by the engine, or empty */
     unsigned num_requests, num_at[CA_NOWHERE + 1];
     unsigned num_accounts, num_orders, num_certificates, num_bad_nonces;
+    unsigned num_deactivated;
     unsigned max_pending;
     struct buf last_new_account; /* the payload, or that of a later update */
 
@@ -110,6 +129,7 @@ struct scripted_ca {
     uint64_t next_nonce, random;
     struct evp_pkey_st *root_key, *issuer_key;
     struct x509_st *root, *issuer;
+    struct evp_pkey_st *other_key; /* of the alternates' roots */
 };
 
 extern const char scripted_ca_directory_url[];

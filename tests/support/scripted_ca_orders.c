@@ -1,4 +1,4 @@
-/* Part of scripted_ca.c: accounts, orders, authorizations, certificates. */
+/* Part of scripted_ca.c: accounts, orders, authorizations. */
 static void ca_found_account(struct ca_reply *reply, int status, unsigned account)
 {
     reply->status = status;
@@ -57,7 +57,7 @@ static void ca_write_identifiers(struct json_writer *w, const struct ca_order *o
     json_array(w);
     for (size_t i = order->num_names; i-- > 0;) { /* backwards: nobody may count on the order (ACME-40) */
         json_object(w);
-        json_put_str(w, "type", "dns");
+        json_put_str(w, "type", name_is_ip(slice_str(order->names[i])) ? "ip" : "dns");
         json_put_str(w, "value", order->names[i]);
         json_end_object(w);
     }
@@ -92,10 +92,53 @@ static void ca_write_order(struct scripted_ca *ca, size_t number, struct ca_repl
     for (size_t i = 0; i < order->num_names; i++)
         ca_put_url(&w, NULL, "authz", number, (int)i);
     json_end_array(&w);
+    if (order->profile)
+        json_put_str(&w, "profile", order->profile);
+    if (order->replaces)
+        json_put_str(&w, "replaces", order->replaces);
     ca_put_url(&w, "finalize", "finalize", number, -1);
     if (strcmp(order->status, "valid") == 0)
         ca_put_url(&w, "certificate", "certificate", number, -1);
     json_end_object(&w);
+}
+
+static bool ca_has_profile(const struct scripted_ca *ca, struct slice name)
+{
+    for (size_t i = 0; i < CA_MAX_PROFILES && ca->profiles[i]; i++)
+        if (slice_eq(slice_str(ca->profiles[i]), name))
+            return true;
+    return false;
+}
+
+/* false: the answer is in reply. */
+static bool ca_takes_order(struct scripted_ca *ca, const struct json *json, struct ca_reply *reply)
+{
+    const struct json *identifiers = json_get(json, "identifiers");
+    struct slice profile = json_get_string(json, "profile"), replaces = json_get_string(json, "replaces");
+    if (json_get(json, "notBefore") || json_get(json, "notAfter"))
+        ca_fault(ca, "notBefore or notAfter sent (ACME-65)");
+    if (replaces.ptr && !ca->has_renewal_info)
+        ca_fault(ca, "replaces sent to a CA without renewalInfo (ACME-98)");
+    for (const struct json *at = identifiers ? identifiers->first : NULL; at; at = at->next) {
+        bool ip = name_is_ip(json_get_string(at, "value"));
+        if (!slice_eq(json_get_string(at, "type"), slice_str(ip ? "ip" : "dns")))
+            ca_fault(ca, "identifier of the wrong type (ACME-83)");
+    }
+    if (profile.ptr && !ca_has_profile(ca, profile))
+        ca_problem(reply, 400, "invalidProfile", "Profile not available.");
+    else if (ca->max_names && identifiers && identifiers->num > ca->max_names)
+        ca_problem(reply, 400, "malformed", "Order cannot contain more than so many identifiers");
+    else if (replaces.ptr && ca->replaces_status)
+        ca_problem(reply, ca->replaces_status, ca->replaces_problem, "not that predecessor");
+    else
+        return true;
+    return false;
+}
+
+static char *ca_copy_string(const struct json *json, const char *key)
+{
+    struct slice value = json_get_string(json, key);
+    return value.ptr ? mem_strdup(value.ptr) : NULL;
 }
 
 static void ca_new_order(struct scripted_ca *ca, struct ca_question *question, struct ca_reply *reply)
@@ -103,11 +146,13 @@ static void ca_new_order(struct scripted_ca *ca, struct ca_question *question, s
     struct ca_order *order = &ca->orders[ca->num_orders];
     if (ca->num_orders == CA_MAX_ORDERS)
         abort();
+    if (!ca_takes_order(ca, question->json, reply))
+        return;
     *order = (struct ca_order){.account = (unsigned)question->account, .polls_left = ca->processing_polls};
     order->status = ca->authz_reused ? "ready" : "pending";
     order->expires_ms = ca->clock->wall_ms(ca->clock) + 7 * 86400000LL;
-    if (json_get(question->json, "notBefore") || json_get(question->json, "notAfter"))
-        ca_fault(ca, "notBefore or notAfter sent (ACME-65)");
+    order->profile = ca_copy_string(question->json, "profile");
+    order->replaces = ca_copy_string(question->json, "replaces");
     for (const struct json *at = json_get_array(question->json, "identifiers"); at && order->num_names < CA_MAX_NAMES;
          at = at->next) {
         order->authz_status[order->num_names] = ca->authz_reused ? "valid" : "pending";
@@ -136,39 +181,77 @@ static void ca_settle_authz(struct scripted_ca *ca, struct ca_order *order, size
     if (!order->challenged[part] || strcmp(order->authz_status[part], "pending") != 0 ||
         order->authz_polls_left[part]-- > 0)
         return;
-    order->authz_status[part] = ca->validation_problem ? "invalid" : "valid";
+    bool fails = ca->validation_problem && (!ca->fails || ca->fails & 1u << order->challenge[part]);
+    order->authz_status[part] = fails ? "invalid" : "valid";
     bool ready = true;
     for (size_t i = 0; i < order->num_names; i++)
         ready = ready && strcmp(order->authz_status[i], "valid") == 0;
-    if (ca->validation_problem)
+    if (fails)
         order->status = "invalid";
     else if (ready && strcmp(order->status, "pending") == 0)
         order->status = "ready";
 }
 
-static void ca_write_challenge(struct scripted_ca *ca, struct json_writer *w, size_t number, size_t part)
+static void ca_write_error(const struct scripted_ca *ca, struct json_writer *w)
+{
+    struct buf type = {0};
+    buf_printf(&type, "urn:ietf:params:acme:error:%s", ca->validation_problem);
+    json_key(w, "error");
+    json_object(w);
+    json_put_string(w, "type", buf_slice(&type));
+    json_put_str(w, "detail", "fetched something else");
+    json_put_int(w, "status", 403);
+    json_end_object(w);
+    buf_cleanup(&type);
+}
+
+static void ca_write_token(struct buf *out, size_t number, size_t part, enum acme_challenge kind)
+{
+    buf_printf(out, "token_of_order_%zu-%zu-%u", number, part, kind);
+}
+
+static void ca_write_challenge(struct scripted_ca *ca, struct json_writer *w, size_t number, size_t part,
+                               enum acme_challenge kind)
 {
     const struct ca_order *order = &ca->orders[number];
+    bool decided = order->challenged[part] && order->challenge[part] == kind;
+    struct buf url = {0}, token = {0};
+    buf_printf(&url, "https://ca.test/challenge/%zu-%zu-%u", number, part, kind);
+    ca_write_token(&token, number, part, kind);
     json_object(w);
-    json_put_str(w, "type", "http-01");
-    json_put_str(w, "status", order->authz_status[part]);
-    ca_put_url(w, "url", "challenge", number, (int)part);
-    struct buf token = {0};
-    buf_printf(&token, "token_of_order_%zu-%zu", number, part);
-    json_put_string(w, "token", buf_slice(&token));
-    buf_cleanup(&token);
-    if (strcmp(order->authz_status[part], "invalid") == 0) {
-        struct buf type = {0};
-        buf_printf(&type, "urn:ietf:params:acme:error:%s", ca->validation_problem);
-        json_key(w, "error");
-        json_object(w);
-        json_put_string(w, "type", buf_slice(&type));
-        json_put_str(w, "detail", "fetched something else");
-        json_put_int(w, "status", 403);
-        json_end_object(w);
-        buf_cleanup(&type);
+    json_put_str(w, "type", acme_challenge_name(kind));
+    json_put_str(w, "status", decided ? order->authz_status[part] : "pending");
+    json_put_string(w, "url", buf_slice(&url));
+    if (kind == ACME_DNS_PERSIST_01) {
+        json_key(w, "issuer-domain-names");
+        json_raw(w, slice_str(ca->issuer_names));
+    } else {
+        json_put_string(w, "token", buf_slice(&token));
     }
+    if (decided && strcmp(order->authz_status[part], "invalid") == 0)
+        ca_write_error(ca, w);
     json_end_object(w);
+    buf_cleanup(&url);
+    buf_cleanup(&token);
+}
+
+/* What suits the name, of what is offered; and what nobody can read (ACME-46). */
+static void ca_write_challenges(struct scripted_ca *ca, struct json_writer *w, size_t number, size_t part)
+{
+    static const struct slice odd[] = {
+        SLICE_LIT("{\"type\":\"novel-02\",\"status\":\"pending\",\"url\":\"https://ca.test/other/1\"}"),
+        SLICE_LIT("{\"type\":\"http-01\",\"status\":\"strange\",\"url\":\"https://ca.test/other/2\",\"token\":"
+                  "\"not_this_token_at_all\"}"),
+    };
+    struct slice name = slice_str(ca->orders[number].names[part]);
+    json_key(w, "challenges");
+    json_array(w);
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
+        json_raw(w, odd[i]);
+    for (enum acme_challenge kind = ACME_HTTP_01; kind < NUM_ACME_CHALLENGES; kind++)
+        if (ca->offers & 1u << kind && challenge_suits(kind, name))
+            ca_write_challenge(ca, w, number, part, kind);
+    json_end_array(w);
 }
 
 static void ca_get_authz(struct scripted_ca *ca, size_t number, size_t part, struct ca_reply *reply)
@@ -181,114 +264,79 @@ static void ca_get_authz(struct scripted_ca *ca, size_t number, size_t part, str
     json_put_str(&w, "status", order->authz_status[part]);
     json_key(&w, "identifier");
     json_object(&w);
-    json_put_str(&w, "type", "dns");
+    json_put_str(&w, "type", name_is_ip(slice_str(order->names[part])) ? "ip" : "dns");
     bool wildcard = order->names[part][0] == '*';
     json_put_str(&w, "value", order->names[part] + (wildcard ? 2 : 0));
     json_end_object(&w);
     if (wildcard)
         json_put_bool(&w, "wildcard", true);
-    json_key(&w, "challenges");
-    json_array(&w);
-    json_raw(
-        &w,
-        SLICE_LIT(
-            "{\"type\":\"dns-persist-01\",\"status\":\"pending\",\"url\":\"https://ca.test/other/1\"}")); /* ACME-46 */
-    json_raw(&w, SLICE_LIT("{\"type\":\"http-01\",\"status\":\"strange\",\"url\":\"https://ca.test/other/2\",\"token\":"
-                           "\"not_this_token_at_all\"}"));
-    if (!wildcard)
-        ca_write_challenge(ca, &w, number, part);
-    json_end_array(&w);
+    ca_write_challenges(ca, &w, number, part);
     json_end_object(&w);
 }
 
-static void ca_post_challenge(struct scripted_ca *ca, size_t number, size_t part, struct ca_question *question,
-                              struct ca_reply *reply)
+/* RFC 8555 §7.5.2 */
+static void ca_deactivate_authz(struct scripted_ca *ca, const struct ca_target *target, struct ca_question *question,
+                                struct ca_reply *reply)
 {
-    struct ca_order *order = &ca->orders[number];
-    if (!question->json || question->json->kind != JSON_OBJECT || question->json->num != 0)
-        ca_fault(ca, "challenge not answered with {} (ACME-49)");
-    struct buf token = {0}, authorization = {0}, thumbprint = {0};
-    buf_printf(&token, "token_of_order_%zu-%zu", number, part);
-    jwk_thumbprint(question->key, &thumbprint);
-    jwk_key_authorization(buf_slice(&token), buf_slice(&thumbprint), &authorization);
-    if (ca->served &&
-        !ca->served(ca->served_ctx, slice_str(order->names[part]), buf_slice(&token), buf_slice(&authorization)))
+    struct ca_order *order = &ca->orders[target->number];
+    const char **status = &order->authz_status[target->part];
+    if (question->json->num != 1 || !slice_eq(json_get_string(question->json, "status"), SLICE_LIT("deactivated")))
+        ca_fault(ca, "an authorization can only be deactivated");
+    if (strcmp(*status, "pending") != 0)
+        ca_fault(ca, "an authorization that is %s is not to be deactivated (ACME-64)", *status);
+    *status = "deactivated";
+    order->status = "invalid";
+    ca->num_deactivated++;
+    ca_get_authz(ca, target->number, target->part, reply);
+}
+
+static void ca_check_answer(struct scripted_ca *ca, const struct ca_target *target, struct evp_pkey_st *account_key)
+{
+    const struct ca_order *order = &ca->orders[target->number];
+    struct buf token = {0}, authorization = {0}, thumbprint = {0}, dns_value = {0}, account_url = {0};
+    struct ca_answer answer = {.challenge = target->kind, .name = slice_str(order->names[target->part])};
+    if (target->kind != ACME_DNS_PERSIST_01) {
+        ca_write_token(&token, target->number, target->part, target->kind);
+        jwk_thumbprint(account_key, &thumbprint);
+        jwk_key_authorization(buf_slice(&token), buf_slice(&thumbprint), &authorization);
+    }
+    if (target->kind == ACME_DNS_01) {
+        uint8_t digest[KEY_SHA256_BYTES];
+        key_sha256(buf_slice(&authorization), digest);
+        b64url_encode(&dns_value, slice_make(digest, sizeof digest));
+    }
+    buf_printf(&account_url, "https://ca.test/account/%u", order->account);
+    answer.token = buf_slice(&token);
+    answer.key_authorization = buf_slice(&authorization);
+    answer.dns_value = buf_slice(&dns_value);
+    answer.account_url = buf_slice(&account_url);
+    if (ca->served && !ca->served(ca->served_ctx, &answer))
         ca_fault(ca, "challenge posted before its answer is served (ACME-48)");
     buf_cleanup(&token);
     buf_cleanup(&authorization);
     buf_cleanup(&thumbprint);
+    buf_cleanup(&dns_value);
+    buf_cleanup(&account_url);
+}
+
+static void ca_post_challenge(struct scripted_ca *ca, const struct ca_target *target, struct ca_question *question,
+                              struct ca_reply *reply)
+{
+    struct ca_order *order = &ca->orders[target->number];
+    unsigned part = target->part;
+    if (!question->json || question->json->kind != JSON_OBJECT || question->json->num != 0)
+        ca_fault(ca, "challenge not answered with {} (ACME-49)");
+    if (!(ca->offers & 1u << target->kind) || !challenge_suits(target->kind, slice_str(order->names[part])))
+        ca_fault(ca, "a challenge that was not offered");
+    ca_check_answer(ca, target, question->key);
     if (strcmp(order->authz_status[part], "pending") != 0) {
         ca_problem(reply, 400, "malformed", "not pending");
         return;
     }
     order->challenged[part] = true;
+    order->challenge[part] = target->kind;
     order->authz_polls_left[part] = ca->validation_polls;
     reply->status = 200;
     struct json_writer w = json_writer_on(&reply->body);
-    ca_write_challenge(ca, &w, number, part);
-}
-
-/* --- issuance --- */
-
-static bool ca_names_match(const struct ca_order *order, const struct slice *names, size_t num)
-{
-    for (size_t i = 0; i < num; i++) {
-        size_t at = 0;
-        while (at < order->num_names && !slice_eq(names[i], slice_str(order->names[at])))
-            at++;
-        if (at == order->num_names)
-            return false;
-    }
-    return num == order->num_names;
-}
-
-static void ca_issue(struct scripted_ca *ca, struct ca_order *order, struct evp_pkey_st *key, const struct slice *names)
-{
-    int64_t now_s = ca->clock->wall_ms(ca->clock) / 1000;
-    struct issue issue = {.key = ca->stolen_key ? ca->stolen_key : key,
-                          .issuer = ca->issuer,
-                          .issuer_key = ca->issuer_key,
-                          .names = names,
-                          .num_names = order->num_names,
-                          .not_before_s = now_s - ca->backdate_s,
-                          .not_after_s = now_s - ca->backdate_s + ca->lifetime_s,
-                          .serial = 1000 + ca->num_certificates};
-    struct buf pem = {0};
-    struct x509_st *leaf = issue_certificate(&issue);
-    issue_write_pem(leaf, &pem);
-    issue_write_pem(ca->issuer, &pem);
-    if (ca->chain_suffix)
-        buf_append_str(&pem, ca->chain_suffix);
-    X509_free(leaf);
-    ca_remember(ca, &issue);
-    order->chain = buf_take(&pem);
-    ca->num_certificates++;
-}
-
-static void ca_finalize(struct scripted_ca *ca, size_t number, struct ca_question *question, struct ca_reply *reply)
-{
-    struct ca_order *order = &ca->orders[number];
-    struct slice names[CA_MAX_NAMES];
-    struct buf text = {0};
-    size_t num = 0;
-    bool has_cn = false;
-    if (strcmp(order->status, "ready") != 0) {
-        ca_problem(reply, 403, "orderNotReady", NULL);
-        return;
-    }
-    b64url_decode(&question->csr, json_get_string(question->json, "csr"));
-    struct evp_pkey_st *key = issue_read_csr(buf_slice(&question->csr), names, CA_MAX_NAMES, &num, &text, &has_cn);
-    if (!key || !ca_names_match(order, names, num) || (key && key_same_public(key, question->key))) {
-        ca_fault(ca, "CSR bad, of other names (ACME-53), or with the account's key (ACME-34)");
-        ca_problem(reply, 400, "badCSR", NULL);
-    } else if (ca->needs_cn && !has_cn) {
-        ca_problem(reply, 400, "badCSR", "common name wanted");
-    } else {
-        ca_issue(ca, order, key, names);
-        order->status = ca->processing_polls ? "processing" : "valid";
-        reply->status = 200;
-        ca_write_order(ca, number, reply);
-    }
-    EVP_PKEY_free(key);
-    buf_cleanup(&text);
+    ca_write_challenge(ca, &w, target->number, part, target->kind);
 }

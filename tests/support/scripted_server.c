@@ -232,20 +232,25 @@ static void *server_accept(void *arg)
     return NULL;
 }
 
+SSL_CTX *server_ctx_new(const struct cert *cert)
+{
+    CBS cbs;
+    CBS_init(&cbs, cert->key_der, cert->key_len);
+    EVP_PKEY *key = EVP_parse_private_key(&cbs);
+    SSL_CTX *ctx = SSL_CTX_new(TLS_with_buffers_method());
+    MUST(SSL_CTX_set_chain_and_key(ctx, cert->chain, cert->num_chain, key, NULL) == 1);
+    EVP_PKEY_free(key);
+    return ctx;
+}
+
 void server_start(struct server *server, const struct cert *cert)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
     pthread_t thread;
     *server = (struct server){.listener = socket(AF_INET, SOCK_STREAM, 0)};
-    if (cert) {
-        CBS cbs;
-        CBS_init(&cbs, cert->key_der, cert->key_len);
-        EVP_PKEY *key = EVP_parse_private_key(&cbs);
-        server->ctx = SSL_CTX_new(TLS_with_buffers_method());
-        MUST(SSL_CTX_set_chain_and_key(server->ctx, cert->chain, cert->num_chain, key, NULL) == 1);
-        EVP_PKEY_free(key);
-    }
+    if (cert)
+        server->ctx = server_ctx_new(cert);
     MUST(bind(server->listener, (struct sockaddr *)&address, sizeof address) == 0 && listen(server->listener, 64) == 0);
     MUST(getsockname(server->listener, (struct sockaddr *)&address, &len) == 0);
     server->port = ntohs(address.sin_port);

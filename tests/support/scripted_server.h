@@ -14,6 +14,9 @@ struct server {
     _Atomic unsigned num_conns, num_requests, num_busy, max_busy, num_tunnels;
 };
 
+/* What shows the certificate; the caller frees it. */
+SSL_CTX *server_ctx_new(const struct cert *cert);
+
 /* Listens on 127.0.0.1; cert NULL: without TLS. Its threads are detached and end with the process: it lives as long. */
 void server_start(struct server *server, const struct cert *cert);
 

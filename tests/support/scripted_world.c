@@ -1,5 +1,6 @@
 #include "scripted_world.h"
 
+#include "acme/chain.h"
 #include "base/mem.h"
 #include "memory_store.h"
 #include "scripted_ca.h"
@@ -35,6 +36,8 @@ static void world_publish(void *ctx, struct acme_publication *publication)
     publication->pending = entry;
     list_append(&world->publications, &entry->node);
     world->num_published++;
+    world->last_challenge = publication->challenge;
+    snprintf(world->last_name, sizeof world->last_name, "%.*s", (int)publication->name.len, publication->name.ptr);
 }
 
 static void world_withdraw(void *ctx, struct acme_publication *publication)
@@ -52,22 +55,75 @@ static void world_account_known(void *ctx, struct slice thumbprint)
     world->num_announced++;
 }
 
-static bool world_serves(void *ctx, struct slice name, struct slice token, struct slice key_authorization)
+static bool world_answers(const struct acme_publication *publication, const struct ca_answer *answer)
+{
+    bool persists = answer->challenge == ACME_DNS_PERSIST_01;
+    return publication->challenge == answer->challenge && slice_eq(publication->name, answer->name) &&
+           slice_eq(publication->token, answer->token) &&
+           slice_eq(publication->key_authorization, answer->key_authorization) &&
+           slice_eq(publication->dns_value, answer->dns_value) &&
+           slice_eq(publication->account_url, answer->account_url) && (publication->num_issuer_names > 0) == persists;
+}
+
+static bool world_serves(void *ctx, const struct ca_answer *answer)
 {
     struct scripted_world *world = ctx;
     LIST_EACH(&world->publications, node)
     {
         const struct world_publication *entry = container_of(node, struct world_publication, node);
-        const struct acme_publication *publication = entry->publication;
-        if (entry->acknowledged && slice_eq(publication->name, name) && slice_eq(publication->token, token) &&
-            slice_eq(publication->key_authorization, key_authorization) &&
-            slice_eq(publication->type, SLICE_LIT("http-01"))) {
+        if (entry->acknowledged && world_answers(entry->publication, answer)) {
             if (world->shows_seen)
-                publication->seen(entry->publication);
+                entry->publication->seen(entry->publication);
             return true;
         }
     }
     return false;
+}
+
+/* --- keys --- */
+
+struct world_key_job {
+    struct list node;
+    enum key_type type;
+    struct acme_key_job *job;
+};
+
+static void world_make_key(void *ctx, enum key_type type, struct acme_key_job *job)
+{
+    struct scripted_world *world = ctx;
+    struct world_key_job *entry = MEM_NEW(struct world_key_job);
+    entry->type = type;
+    entry->job = job;
+    job->pending = entry;
+    list_append(&world->key_jobs, &entry->node);
+}
+
+static void world_cancel_key(void *ctx, struct acme_key_job *job)
+{
+    struct world_key_job *entry = job->pending;
+    ((struct scripted_world *)ctx)->num_keys_canceled++;
+    list_remove(&entry->node);
+    mem_free(entry);
+}
+
+static bool world_finish_key(struct scripted_world *world)
+{
+    struct list *node = list_first(&world->key_jobs);
+    if (!node)
+        return false;
+    struct world_key_job *entry = container_of(node, struct world_key_job, node);
+    struct acme_key_job *job = entry->job;
+    struct evp_pkey_st *key = NULL;
+    struct err err = world->keys_fail ? err_make(ERR_LIMIT, 0, "queue of keys") : ERR_OK;
+    if (!err_is(err) && world->given_key)
+        key = key_ref(world->given_key);
+    else if (!err_is(err))
+        err = key_generate(entry->type, &key);
+    list_remove(node);
+    mem_free(entry);
+    world->num_keys++;
+    job->done(job, key, err);
+    return true;
 }
 
 /* As the keeper does: the certificate in, the journal out, in one commit. */
@@ -94,6 +150,7 @@ static void world_done(struct acme_order *order, const struct acme_result *resul
     wanted->num_done++;
     wanted->issued = result->issued;
     wanted->done_ms = wanted->world->wall_ms;
+    wanted->replaced = result->replaced;
     wanted->class = result->problem.class;
     wanted->status = result->problem.status;
     wanted->retry_after_ms = result->problem.retry_after_ms;
@@ -104,18 +161,24 @@ static void world_done(struct acme_order *order, const struct acme_result *resul
              result->challenge_type.len ? result->challenge_type.ptr : "");
     snprintf(wanted->sentence, sizeof wanted->sentence, "%.*s", (int)result->sentence.len,
              result->sentence.len ? result->sentence.ptr : "");
-    if (result->issued)
-        world_keep(wanted->world, wanted, result);
+    snprintf(wanted->profile, sizeof wanted->profile, "%.*s", (int)result->profile.len,
+             result->profile.len ? result->profile.ptr : "");
+    if (!result->issued)
+        return;
+    wanted->key_type = key_type_of(result->key);
+    snprintf(wanted->chain, sizeof wanted->chain, "%.*s", (int)result->chain->top_issuer.len,
+             result->chain->top_issuer.ptr);
+    world_keep(wanted->world, wanted, result);
 }
 
 void world_order_again(struct world_order *wanted)
 {
-    struct acme_order_spec spec = {.record = wanted->names[0],
-                                   .names = wanted->names,
-                                   .num_names = wanted->num_names,
-                                   .key_type = KEY_P256,
-                                   .done = world_done,
-                                   .ctx = wanted};
+    struct acme_order_spec spec = wanted->world->spec;
+    spec.record = wanted->names[0];
+    spec.names = wanted->names;
+    spec.num_names = wanted->num_names;
+    spec.done = world_done;
+    spec.ctx = wanted;
     wanted->order = acme_order_new(wanted->world->acme, &spec);
 }
 
@@ -143,6 +206,8 @@ void world_start_engine(struct scripted_world *world)
         .publish = world_publish,
         .withdraw = world_withdraw,
         .account_known = world_account_known,
+        .make_key = world->makes_keys ? world_make_key : NULL,
+        .cancel_key = world_cancel_key,
     };
     world->wake_ms = INT64_MAX;
     if (err_is(acme_new(&surroundings, &world->options, &world->acme)))
@@ -154,6 +219,7 @@ void world_init(struct scripted_world *world)
     *world = (struct scripted_world){
         .clock = {world_wall_ms, world_mono_ms}, .mono_ms = 5000, .wall_ms = INT64_C(1800000000000)};
     list_init(&world->publications);
+    list_init(&world->key_jobs);
     scripted_ca_init(&world->ca, &world->clock);
     world->ca.served = world_serves;
     world->ca.served_ctx = world;
@@ -172,8 +238,8 @@ void world_kill_engine(struct scripted_world *world)
 void world_cleanup(struct scripted_world *world)
 {
     world_kill_engine(world);
-    if (!list_empty(&world->publications))
-        __builtin_trap(); /* not withdrawn */
+    if (!list_empty(&world->publications) || !list_empty(&world->key_jobs))
+        __builtin_trap(); /* not withdrawn, not canceled */
     scripted_ca_cleanup(&world->ca);
     memory_store_cleanup(&world->store);
 }
@@ -216,10 +282,10 @@ void world_crash(struct scripted_world *world)
 
 bool world_turn(struct scripted_world *world)
 {
-    bool work = !list_empty(&world->store.pending) || !list_empty(&world->ca.pending);
+    bool work = !list_empty(&world->store.pending) || !list_empty(&world->ca.pending) || !list_empty(&world->key_jobs);
     if (!work && world_acknowledge(world))
         return true;
-    if (memory_store_answer(&world->store) || scripted_ca_answer(&world->ca))
+    if (memory_store_answer(&world->store) || world_finish_key(world) || scripted_ca_answer(&world->ca))
         return true;
     if (world->wake_ms == INT64_MAX)
         return false;

@@ -16,7 +16,10 @@ struct world_order {
     size_t num_names;
     struct acme_order *order; /* runs */
     unsigned num_done;
-    bool issued, keeper_fails; /* keeper_fails: the certificate is not stored, nor the journal removed */
+    bool replaced;
+    char profile[64], chain[64]; /* chain: its topmost issuer */
+    enum key_type key_type;      /* of the certificate that was issued */
+    bool issued, keeper_fails;   /* keeper_fails: the certificate is not stored, nor the journal removed */
     enum problem_class class;
     char step[32], type[64], challenge[32], sentence[1024];
     int64_t retry_after_ms, done_ms; /* wall clock */
@@ -30,10 +33,18 @@ struct scripted_world {
     struct memory_store store;
     struct acme *acme;
     struct acme_options options;
+    struct acme_order_spec spec; /* of every order; record, names, done and ctx are filled in */
     int64_t wake_ms;
     struct list publications; /* of world_publication */
     unsigned num_published, num_withdrawn, max_running;
     bool publish_fails, publish_hangs, shows_seen;
+    enum acme_challenge last_challenge; /* that was published */
+    char last_name[64];                 /* the same */
+    bool makes_keys;                    /* for the engine, which makes them itself otherwise */
+    struct evp_pkey_st *given_key;      /* made so; NULL: fresh ones */
+    bool keys_fail;
+    struct list key_jobs;
+    unsigned num_keys, num_keys_canceled;
     int64_t step_skew_ms; /* added to the wall clock at each event */
     char thumbprint[64];
     unsigned num_announced;

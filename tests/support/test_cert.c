@@ -25,18 +25,19 @@
         }                                                                                                  \
     } while (0)
 
-static EVP_PKEY *make_key(bool rsa)
+/* curve: NID_undef for RSA. */
+static EVP_PKEY *make_key(int curve)
 {
     EVP_PKEY *key = EVP_PKEY_new();
     MUST(key);
-    if (rsa) {
+    if (curve == NID_undef) {
         RSA *made = RSA_new();
         BIGNUM *e = BN_new();
         MUST(made && e && BN_set_word(e, RSA_F4) && RSA_generate_key_ex(made, 2048, e, NULL));
         BN_free(e);
         MUST(EVP_PKEY_assign_RSA(key, made));
     } else {
-        EC_KEY *made = EC_KEY_new_by_curve_name(NID_X9_62_prime256v1);
+        EC_KEY *made = EC_KEY_new_by_curve_name(curve);
         MUST(made && EC_KEY_generate_key(made) && EVP_PKEY_assign_EC_KEY(key, made));
     }
     return key;
@@ -75,9 +76,8 @@ static X509 *make_leaf(EVP_PKEY *key, const char *const *names, long valid_s)
     return x509;
 }
 
-struct cert *test_cert_new(const char *const *names, bool rsa, long valid_s)
+static struct cert *make_cert(const char *const *names, EVP_PKEY *key, long valid_s)
 {
-    EVP_PKEY *key = make_key(rsa);
     X509 *leaf = make_leaf(key, names, valid_s);
     uint8_t *der = NULL, *key_der = NULL;
     size_t key_len;
@@ -93,6 +93,17 @@ struct cert *test_cert_new(const char *const *names, bool rsa, long valid_s)
     X509_free(leaf);
     EVP_PKEY_free(key);
     return cert;
+}
+
+struct cert *test_cert_new(const char *const *names, bool rsa, long valid_s)
+{
+    return make_cert(names, make_key(rsa ? NID_undef : NID_X9_62_prime256v1), valid_s);
+}
+
+struct cert *test_cert_p384(const char *name)
+{
+    const char *names[] = {name, NULL};
+    return make_cert(names, make_key(NID_secp384r1), 86400);
 }
 
 struct cert *test_cert_for(const char *name)

@@ -23,13 +23,19 @@
 
 static const struct slice names[] = {SLICE_LIT("a.example")};
 static struct evp_pkey_st *key;
+static struct slice profiles[] = {SLICE_LIT("classic"), SLICE_LIT("shortlived")};
+static const struct directory directory = {.new_order = SLICE_LIT(LE "new-order"), .profiles = profiles, .num_profiles = 2,
+                                           .renewal_info = SLICE_LIT(LE "renewal-info")};
+static const enum acme_challenge challenges[] = {ACME_HTTP_01};
 
 static struct order_progress progress_new(void)
 {
     return (struct order_progress){.names = names,
                                    .num_names = 1,
                                    .key = key,
-                                   .new_order_url = SLICE_LIT(LE "new-order"),
+                                   .challenges = challenges,
+                                   .num_challenges = 1,
+                                   .directory = &directory,
                                    .thumbprint = SLICE_LIT("KjkUdJXtGglH6Szz0XMb5Qi9r6GOgTw1gmBeGj_RaOI"),
                                    .created_s = 1800000000};
 }
@@ -266,15 +272,15 @@ static void test_reason_of_an_invalid_order(void)
     arena_reset(&arena);
 }
 
-static bool reads_directory(const char *body, struct directory *directory)
+static bool reads_directory(const char *body, struct directory *out_directory)
 {
-    return !err_is(directory_read(slice_str(body), directory));
+    return !err_is(directory_read(slice_str(body), out_directory));
 }
 
 /* ACME-23, ACME-24: Let's Encrypt's, and sparse ones. */
 static void test_directories(void)
 {
-    struct directory directory;
+    struct directory read;
     CHECK(reads_directory("{\"a5Zc3kFh2dI\":\"https://community.letsencrypt.org/t/adding-random-entries\","
                           "\"keyChange\":\"" LE "key-change\",\"meta\":{\"caaIdentities\":[\"letsencrypt.org\"],"
                           "\"profiles\":{\"classic\":\"https://letsencrypt.org/docs/profiles#classic\"},"
@@ -283,24 +289,24 @@ static void test_directories(void)
                           "new-acct\",\"newNonce\":\"" LE "new-nonce\",\"newOrder\":\"" LE
                           "new-order\",\"renewalInfo\":\"" LE "renewal-info\","
                           "\"revokeCert\":\"" LE "revoke-cert\"}",
-                          &directory));
-    CHECK_SLICE(directory.new_order, LE "new-order");
-    CHECK_SLICE(directory.renewal_info, LE "renewal-info");
-    CHECK_SLICE(directory.terms_url, "https://letsencrypt.org/documents/LE-SA-v1.5.pdf");
-    CHECK(!directory.external_account_required);
-    directory_cleanup(&directory);
+                          &read));
+    CHECK_SLICE(read.new_order, LE "new-order");
+    CHECK_SLICE(read.renewal_info, LE "renewal-info");
+    CHECK_SLICE(read.terms_url, "https://letsencrypt.org/documents/LE-SA-v1.5.pdf");
+    CHECK(!read.external_account_required);
+    directory_cleanup(&read);
     CHECK(
         reads_directory("{\"newNonce\":\"https://ca/n\",\"newAccount\":\"https://ca/a\",\"newOrder\":\"https://ca/o\","
                         "\"revokeCert\":null,\"renewalInfo\":\"http://ca/r\",\"meta\":{\"termsOfService\":null,"
                         "\"externalAccountRequired\":true}}",
-                        &directory));
-    CHECK(directory.revoke_cert.ptr == NULL && directory.renewal_info.ptr == NULL && directory.terms_url.ptr == NULL);
-    CHECK(directory.external_account_required);
-    directory_cleanup(&directory);
-    CHECK(!reads_directory("{\"newNonce\":\"https://ca/n\",\"newAccount\":\"https://ca/a\"}", &directory));
+                        &read));
+    CHECK(read.revoke_cert.ptr == NULL && read.renewal_info.ptr == NULL && read.terms_url.ptr == NULL);
+    CHECK(read.external_account_required);
+    directory_cleanup(&read);
+    CHECK(!reads_directory("{\"newNonce\":\"https://ca/n\",\"newAccount\":\"https://ca/a\"}", &read));
     CHECK(!reads_directory(
-        "{\"newNonce\":\"http://ca/n\",\"newAccount\":\"https://ca/a\",\"newOrder\":\"https://ca/o\"}", &directory));
-    CHECK(!reads_directory("", &directory));
+        "{\"newNonce\":\"http://ca/n\",\"newAccount\":\"https://ca/a\",\"newOrder\":\"https://ca/o\"}", &read));
+    CHECK(!reads_directory("", &read));
 }
 
 static void test_records(void)

@@ -1,9 +1,13 @@
+#include "acme/pem.h"
 #include "base/buf.h"
 #include "base/limits.h"
 #include "certs/ca_transport.h"
 #include "check.h"
 #include "scripted_server.h"
 #include "test_cert.h"
+
+#include <openssl/pool.h>
+#include <openssl/ssl.h>
 
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -12,26 +16,28 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A server that answers what it is told, once for each request, and keeps the last request. */
+/* A server with TLS that answers what it is told, once for each request, and keeps the last request. */
 struct teller {
+    SSL_CTX *ctx;
+    struct buf root_pem;
     int listener;
     uint16_t port;
     const char *answer; /* NULL: nothing */
     char request[4096];
 };
 
-static void teller_serve(struct teller *server, int fd)
+static void teller_serve(struct teller *server, SSL *ssl)
 {
     char in[4096];
     size_t len = 0;
-    for (ssize_t got; len < sizeof in - 1 && (got = read(fd, in + len, sizeof in - 1 - len)) > 0;) {
+    for (int got; len < sizeof in - 1 && (got = SSL_read(ssl, in + len, (int)(sizeof in - 1 - len))) > 0;) {
         len += (size_t)got;
         in[len] = '\0';
         const char *end = strstr(in, "\r\n\r\n"), *length = strstr(in, "Content-Length: ");
         if (!end || strlen(end + 4) < (length ? strtoul(length + 16, NULL, 10) : 0) || !server->answer)
             continue;
         memcpy(server->request, in, len + 1);
-        if (send(fd, server->answer, strlen(server->answer), MSG_NOSIGNAL) < 0)
+        if (SSL_write(ssl, server->answer, (int)strlen(server->answer)) <= 0)
             return;
         len = 0;
     }
@@ -40,8 +46,13 @@ static void teller_serve(struct teller *server, int fd)
 static void *teller_run(void *arg)
 {
     struct teller *server = arg;
-    for (int fd; (fd = accept(server->listener, NULL, NULL)) >= 0; close(fd))
-        teller_serve(server, fd);
+    for (int fd; (fd = accept(server->listener, NULL, NULL)) >= 0; close(fd)) {
+        SSL *ssl = SSL_new(server->ctx);
+        SSL_set_fd(ssl, fd);
+        if (SSL_accept(ssl) == 1)
+            teller_serve(server, ssl);
+        SSL_free(ssl);
+    }
     return NULL;
 }
 
@@ -50,6 +61,11 @@ static void teller_start(struct teller *server)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
     pthread_t thread;
+    struct cert *cert = test_cert_for("localhost");
+    server->ctx = server_ctx_new(cert);
+    pem_write(&server->root_pem, "CERTIFICATE",
+              slice_make(CRYPTO_BUFFER_data(cert->chain[0]), CRYPTO_BUFFER_len(cert->chain[0])));
+    cert_unref(cert);
     server->listener = socket(AF_INET, SOCK_STREAM, 0);
     if (bind(server->listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(server->listener, 8) != 0 ||
         getsockname(server->listener, (struct sockaddr *)&address, &len) != 0 ||
@@ -81,7 +97,7 @@ struct ask {
 
 static void world_init(struct world *world, struct teller *server)
 {
-    struct ca_transport_options options = {.version = "9.9"};
+    struct ca_transport_options options = {.version = "9.9", .extra_roots_pem = buf_slice(&server->root_pem)};
     size_t num_roots;
     world->server = server;
     uv_loop_init(&world->uv);
@@ -133,7 +149,7 @@ static void ask_send(struct world *world, struct ask *ask, struct acme_request *
 {
     char url[128];
     struct transport *transport = ca_transport_base(world->ca);
-    snprintf(url, sizeof url, "http://127.0.0.1:%u%s", (unsigned)world->server->port, path);
+    snprintf(url, sizeof url, "https://localhost:%u%s", (unsigned)world->server->port, path);
     request->url = slice_str(url);
     ask->call.done = ask_done;
     transport->ops->send(transport, request, &ask->call);
@@ -162,7 +178,7 @@ static void a_request_says_who_asks(struct teller *server)
                                    .body = SLICE_LIT("{}")};
     asked(&world, request, "/order/1?x=%2F");
     snprintf(expected, sizeof expected,
-             "POST /order/1?x=%%2F HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUser-Agent: portico/9.9\r\n"
+             "POST /order/1?x=%%2F HTTP/1.1\r\nHost: localhost:%u\r\nUser-Agent: portico/9.9\r\n"
              "Accept: application/pem-certificate-chain\r\nAccept-Language: en\r\n"
              "Content-Type: application/jose+json\r\nContent-Length: 2\r\n\r\n{}",
              (unsigned)server->port);
@@ -222,7 +238,7 @@ static void no_answer_is_told_in_words(struct teller *server)
     world.server = &nobody;
     struct ask ask = asked(&world, (struct acme_request){.method = ACME_GET}, "/");
     CHECK(err_is(ask.err));
-    CHECK_STR(ask.detail, "127.0.0.1: connect: Connection refused");
+    CHECK_STR(ask.detail, "localhost: connect: Connection refused");
     world_cleanup(&world);
 }
 
@@ -246,6 +262,21 @@ static void an_unknown_root_brings_its_cure(struct teller *server)
               "into PORTICO_ACME_CA_FILE");
     world_cleanup(&world);
     cert_unref(cert);
+}
+
+static void the_ca_is_never_asked_in_the_clear(struct teller *server) /* ACME-1 */
+{
+    struct world world;
+    world_init(&world, server);
+    struct acme_request request = {.method = ACME_GET, .url = SLICE_LIT("http://127.0.0.1/directory")};
+    struct ask ask = {.call.done = ask_done};
+    struct transport *transport = ca_transport_base(world.ca);
+    transport->ops->send(transport, &request, &ask.call);
+    while (!ask.num_done && uv_run(&world.uv, UV_RUN_ONCE))
+        ;
+    CHECK_INT(ask.err.kind, ERR_INPUT);
+    CHECK_STR(ask.detail, "the URL must begin with https://: refused input");
+    world_cleanup(&world);
 }
 
 static void canceled_and_closed_calls_are_silent(struct teller *server)
@@ -279,6 +310,9 @@ int main(void)
     RUN_WITH(more_links_than_there_is_room_for);
     RUN_WITH(no_answer_is_told_in_words);
     RUN_WITH(an_unknown_root_brings_its_cure);
+    RUN_WITH(the_ca_is_never_asked_in_the_clear);
     RUN_WITH(canceled_and_closed_calls_are_silent);
+    SSL_CTX_free(server.ctx);
+    buf_cleanup(&server.root_pem);
     return checks_done();
 }

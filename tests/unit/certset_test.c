@@ -57,6 +57,108 @@ static void a_copy_changes_alone(void)
     cert_unref(second);
 }
 
+static void a_name_has_one_certificate_of_each_kind_of_key(void)
+{
+    static const struct slice name = SLICE_LIT("a.test");
+    const char *names[] = {"a.test", NULL};
+    struct certset *set = certset_new();
+    struct cert *ecdsa = test_cert_for("a.test"), *ecdsa2 = test_cert_for("a.test");
+    struct cert *rsa = test_cert_new(names, true, 3600), *rsa2 = test_cert_new(names, true, 3600);
+    certset_put(set, name, rsa, true);
+    CHECK(certset_find(set, name)->cert == rsa && !certset_find(set, name)->rsa);
+    certset_put(set, name, ecdsa, true); /* goes in front */
+    CHECK(certset_find(set, name)->cert == ecdsa && certset_find(set, name)->rsa == rsa);
+    struct certset *copy = certset_copy(set);
+    certset_put(copy, name, rsa2, true);
+    certset_put(copy, name, ecdsa2, false);
+    CHECK(certset_find(copy, name)->cert == ecdsa2 && certset_find(copy, name)->rsa == rsa2);
+    CHECK(!certset_find(copy, name)->managed);
+    CHECK(certset_find(set, name)->cert == ecdsa && certset_find(set, name)->rsa == rsa);
+    certset_remove(copy, name);
+    CHECK(certset_find(copy, name) == NULL);
+    certset_put(copy, name, ecdsa, true);
+    CHECK(certset_find(copy, name)->cert == ecdsa && !certset_find(copy, name)->rsa);
+    certset_remove(set, name);
+    certset_put(set, name, ecdsa, true);
+    certset_put(set, name, ecdsa2, true); /* in the place of its kind */
+    CHECK(certset_find(set, name)->cert == ecdsa2 && !certset_find(set, name)->rsa);
+    certset_unref(copy);
+    certset_unref(set);
+    struct cert *all[] = {ecdsa, ecdsa2, rsa, rsa2};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        CHECK_INT(all[i]->refs, 1);
+        cert_unref(all[i]);
+    }
+}
+
+/* ACME-81: there is an answer for exactly the SNI that it is pending for. */
+static void answers_to_tls_alpn_are_pending_by_sni(void)
+{
+    struct certset *set = certset_new();
+    struct cert *first = test_cert_for("a.test"), *second = test_cert_for("a.test");
+    CHECK(certset_find_alpn(set, SLICE_LIT("a.test")) == NULL);
+    certset_put_alpn(set, SLICE_LIT("a.test"), first, SLICE_LIT("token-one"));
+    struct certset *copy = certset_copy(set);
+    certset_put_alpn(copy, SLICE_LIT("a.test"), second, SLICE_LIT("token-two"));
+    CHECK(certset_find_alpn(set, SLICE_LIT("a.test"))->cert == first);
+    CHECK_STR(certset_find_alpn(set, SLICE_LIT("a.test"))->token, "token-one");
+    CHECK(certset_find_alpn(copy, SLICE_LIT("a.test"))->cert == second);
+    CHECK(certset_find_alpn(set, SLICE_LIT("b.test")) == NULL);
+    CHECK(certset_find_alpn(set, SLICE_LIT("x.a.test")) == NULL);
+    CHECK(certset_find_alpn(set, SLICE_NONE) == NULL);
+    certset_remove_alpn(copy, SLICE_LIT("a.test"));
+    CHECK(certset_find_alpn(copy, SLICE_LIT("a.test")) == NULL);
+    certset_unref(copy);
+    certset_unref(set);
+    CHECK_INT(first->refs, 1);
+    CHECK_INT(second->refs, 1);
+    cert_unref(first);
+    cert_unref(second);
+}
+
+static void check_address(const struct certset *set, const char *local, const char *want)
+{
+    char text[IP_TEXT_BYTES];
+    struct ip ip;
+    CHECK(!local || ip_parse(slice_str(local), &ip));
+    CHECK_SLICE(certset_address(set, local ? &ip : NULL, text), want);
+}
+
+/* ACME-89. */
+static void who_asks_for_no_name_gets_an_address(void)
+{
+    struct certset *set = certset_new(), *copy;
+    struct cert *cert = test_cert_for("a.test"); /* what it says is not looked at */
+    certset_put(set, SLICE_LIT("a.test"), cert, true);
+    check_address(set, "192.0.2.1", "");
+    certset_put(set, SLICE_LIT("192.0.2.1"), cert, true);
+    certset_put(set, SLICE_LIT("192.0.2.1"), cert, true); /* no second one */
+    check_address(set, "192.0.2.1", "192.0.2.1");
+    check_address(set, "10.0.0.1", "192.0.2.1"); /* translated before us */
+    check_address(set, "2001:db8::1", "192.0.2.1");
+    check_address(set, NULL, "192.0.2.1");
+    certset_put(set, SLICE_LIT("2001:db8::1"), cert, true);
+    check_address(set, "2001:db8::1", "2001:db8::1");
+    check_address(set, "fd00::1", "2001:db8::1"); /* the only one of its family */
+    check_address(set, "10.0.0.1", "192.0.2.1");
+    check_address(set, NULL, "");
+    certset_put(set, SLICE_LIT("192.0.2.2"), cert, true);
+    check_address(set, "192.0.2.2", "192.0.2.2");
+    check_address(set, "10.0.0.1", ""); /* which one cannot be told */
+    copy = certset_copy(set);
+    certset_remove(copy, SLICE_LIT("192.0.2.1"));
+    check_address(copy, "10.0.0.1", "192.0.2.2");
+    check_address(set, "10.0.0.1", "");
+    certset_remove(copy, SLICE_LIT("2001:db8::1"));
+    check_address(copy, NULL, "192.0.2.2");
+    certset_remove(copy, SLICE_LIT("192.0.2.2"));
+    certset_remove(copy, SLICE_LIT("192.0.2.2"));
+    check_address(copy, "192.0.2.2", "");
+    certset_unref(copy);
+    certset_unref(set);
+    cert_unref(cert);
+}
+
 /* ACME-70, HARDENING A9. */
 static void http01_answers_tokens_and_nothing_else(void)
 {
@@ -114,6 +216,9 @@ int main(void)
 {
     RUN(names_are_found_exactly_then_one_label_above);
     RUN(a_copy_changes_alone);
+    RUN(a_name_has_one_certificate_of_each_kind_of_key);
+    RUN(answers_to_tls_alpn_are_pending_by_sni);
+    RUN(who_asks_for_no_name_gets_an_address);
     RUN(http01_answers_tokens_and_nothing_else);
     RUN(sni_is_validated_before_it_is_looked_up);
     RUN(a_certificate_knows_its_names);

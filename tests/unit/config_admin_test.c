@@ -59,12 +59,20 @@ static void what_readiness_waits_for(void)
                    "    for example: PORTICO_READY_REQUIRES=listener, upstream\n");
 }
 
-/* Who is not ready gets no traffic, and who gets no traffic is never validated by http-01. */
-static void cert_is_for_names_that_http_01_does_not_order(void)
+/* Who is not ready gets no traffic, and who gets no traffic is never validated by http-01 or tls-alpn-01. */
+static void cert_is_for_names_that_need_no_traffic(void)
 {
     check_mistakes(ENTRIES("PORTICO_DOMAINS=localhost,a.example.com,b.example.com", "PORTICO_READY_REQUIRES=cert"),
-                   "PORTICO_READY_REQUIRES: `cert` has cert, but a.example.com is ordered by http-01, whose validation "
-                   "would never reach a process that is not ready\n"
+                   "PORTICO_READY_REQUIRES: `cert` has cert, but a.example.com is validated by http-01 or tls-alpn-01 "
+                   "alone, which would never reach a process that is not ready\n"
+                   "    for example: PORTICO_READY_REQUIRES=listener\n");
+    check_mistakes(ENTRIES("PORTICO_DOMAINS=a.example.com", "PORTICO_READY_REQUIRES=cert",
+                           "PORTICO_ACME_CHALLENGE=http-01,dns-persist-01"),
+                   "");
+    check_mistakes(ENTRIES("PORTICO_DOMAINS=a.example.com,203.0.113.7", "PORTICO_READY_REQUIRES=cert",
+                           "PORTICO_ACME_CHALLENGE=http-01,dns-persist-01"),
+                   "PORTICO_READY_REQUIRES: `cert` has cert, but 203.0.113.7 is validated by http-01 or tls-alpn-01 "
+                   "alone, which would never reach a process that is not ready\n"
                    "    for example: PORTICO_READY_REQUIRES=listener\n");
     check_mistakes(ENTRIES("PORTICO_DOMAINS=localhost,a.internal", "PORTICO_READY_REQUIRES=cert"), "");
     check_mistakes(
@@ -88,7 +96,7 @@ int main(void)
 {
     RUN(tokens);
     RUN(what_readiness_waits_for);
-    RUN(cert_is_for_names_that_http_01_does_not_order);
+    RUN(cert_is_for_names_that_need_no_traffic);
     RUN(a_health_check_reads_two_rows);
     return checks_done();
 }

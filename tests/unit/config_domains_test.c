@@ -18,7 +18,10 @@ static void print_names(const struct config *config, struct buf *out)
 {
     for (size_t i = 0; i < config->num_names; i++) {
         const struct config_name *name = &config->names[i];
-        buf_printf(out, "%s%s %s", i ? " | " : "", name->text.ptr, issuer_text(name->issuer));
+        buf_printf(out, "%s%s", i ? " | " : "", name->text.ptr);
+        if (name->unicode.len)
+            buf_printf(out, " (%s)", name->unicode.ptr);
+        buf_printf(out, " %s", issuer_text(name->issuer));
         if (name->site->kind == CONFIG_SITE_REDIRECT)
             buf_printf(out, " => %s", name->site->redirect_to.ptr);
         for (size_t u = 0; name->site->group && u < name->site->group->num_upstreams; u++)
@@ -75,7 +78,19 @@ static void test_accepted(void)
         {"a.com,b.com", "a.com" DEFAULT " | b.com" DEFAULT},
         {"a.com\n\nb.com,\r\n,c.com\n", "a.com" DEFAULT " | b.com" DEFAULT " | c.com" DEFAULT},
         {"a.com b.com", "a.com" DEFAULT " | b.com" DEFAULT},
-        {"xn--bcher-kva.de", "xn--bcher-kva.de" DEFAULT},
+        {"xn--bcher-kva.de", "xn--bcher-kva.de (bücher.de)" DEFAULT},
+        /* ACME-39: A-labels in lower case, however the name is written */
+        {"Bücher.DE.", "xn--bcher-kva.de (bücher.de)" DEFAULT},
+        {"BU\xcc\x88"
+         "CHER.de",
+         "xn--bcher-kva.de (bücher.de)" DEFAULT},
+        {"bücher。de", "xn--bcher-kva.de (bücher.de)" DEFAULT},
+        {"ｂücher.de", "xn--bcher-kva.de (bücher.de)" DEFAULT},
+        {"straße.de strasse.de", "xn--strae-oqa.de (straße.de)" DEFAULT " | strasse.de" DEFAULT},
+        {"xn--i-7iq.ws", "xn--i-7iq.ws (i❤.ws)" DEFAULT}, /* of older rules, and registered */
+        {"*.münchen.test", "*.xn--mnchen-3ya.test (*.münchen.test)" LOCAL},
+        {"例え.テスト", "xn--r8jz45g.xn--zckzah (例え.テスト)" DEFAULT},
+        {"bücher.de, XN--BCHER-KVA.de", "xn--bcher-kva.de (bücher.de)" DEFAULT}, /* one name */
         {"a.com -> http://x:80", "a.com acme http://x:80"},
         {"a.com->http://x:80", "a.com acme http://x:80"},
         {"a.com www.a.com -> http://x http://y:81 unix:/s",
@@ -115,9 +130,18 @@ static void test_accepted(void)
 static void test_names_refused(void)
 {
     static const struct row rows[] = {
-        {"b\xc3\xbc"
-         "cher.de",
-         "! `b\\xc3\\xbccher.de` is not ASCII: write the name in its xn-- form"},
+        {"https://m\xc3\xbcnchen.de", "! `https://münchen.de` " URL_THERE},
+        {"ok.א1a.de", "! `ok.א1a.de` has the label `א1a`, which is no name (IDNA2008): string has forbidden "
+                      "bi-directional properties"},
+        {"*.i❤.ws", "! `*.i❤.ws` has the label `i❤`, which is no name (IDNA2008): string contains a disallowed "
+                    "character"},
+        {"bü_cher.de", "! `bü_cher.de` has an underscore, which no certificate may hold"},
+        {"ü..de", "! `ü..de` " NO_NAME},
+        {"*ü.de", "! `*ü.de` " STAR},
+        {"a.xn--0.de", "! `a.xn--0.de` has the label `xn--0`, which is no name (IDNA2008): string contains invalid "
+                       "punycode data"},
+        {"\xff\xfe.de", "! `\\xff\\xfe.de` has the label `\\xff\\xfe`, which is no name (IDNA2008): string encoding "
+                        "error"},
         {"https://a.com", "! `https://a.com` " URL_THERE},
         {"a.com/x", "! `a.com/x` has a path or a prefix length: a name or a single address belongs here"},
         {"10.0.0.0/8", "! `10.0.0.0/8` has a path or a prefix length: a name or a single address belongs here"},
@@ -185,6 +209,8 @@ static void test_items_refused(void)
         {"a.com => http://a.com:80", "! `a.com` is redirected to itself: http://a.com:80"},
         {"*.a.test => https://www.a.test", "! `*.a.test` is redirected to itself: https://www.a.test"},
         {"a.com -> http://x, a.com => https://b.com", "! `a.com` stands twice, with different targets"},
+        {"bücher.de -> http://x, xn--bcher-kva.de -> http://y",
+         "! `xn--bcher-kva.de` stands twice, with different targets"},
         {"a.com -> http://x, A.COM -> http://y", "! `A.COM` stands twice, with different targets"},
         {"a.com => https://b.com, a.com => https://c.com", "! `a.com` stands twice, with different targets"},
         /* bare names beside arrowed ones, with UPSTREAM unset: which of them was the arrow for? */
@@ -211,24 +237,30 @@ static void test_beside_upstream(void)
     CHECK_ROWS(rows, "PORTICO_UPSTREAM=http://app:1 http://app:2");
 }
 
-#define NO_WILDCARD                                                                                    \
-    "is a wildcard, which needs dns-01; that is not in this version: list the names one by one, give " \
-    "PORTICO_TLS_CERT_FILE, or set PORTICO_ACME_DIRECTORY=internal"
-#define NO_ADDRESS                                                                               \
-    "is an address, and certificates of an ACME CA for addresses are not in this version: give " \
-    "PORTICO_TLS_CERT_FILE, or set PORTICO_ACME_DIRECTORY=internal"
+#define OR_OTHERWISE "give PORTICO_TLS_CERT_FILE, or set PORTICO_ACME_DIRECTORY=internal"
+#define NO_WILDCARD                                                                                                   \
+    "is a wildcard, which takes dns-01 or dns-persist-01: add one of them to PORTICO_ACME_CHALLENGE, list the names " \
+    "one "                                                                                                            \
+    "by one, " OR_OTHERWISE
+#define NO_ADDRESS \
+    "is an address, which takes http-01 or tls-alpn-01: add one of them to PORTICO_ACME_CHALLENGE, " OR_OTHERWISE
+#define NO_HTTP                                                                                                \
+    "cannot be validated by http-01 while PORTICO_HTTP_LISTEN is off: listen there, add another challenge to " \
+    "PORTICO_ACME_CHALLENGE, " OR_OTHERWISE
+#define NO_HTTPS                                                                                                    \
+    "cannot be validated by tls-alpn-01 while PORTICO_HTTPS_LISTEN is off: listen there, add another challenge to " \
+    "PORTICO_ACME_CHALLENGE, " OR_OTHERWISE
 
 static void test_issuers(void)
 {
     static const struct row public_ca[] = {
         {"*.a.com", "! `*.a.com` " NO_WILDCARD},
-        {"203.0.113.7", "! `203.0.113.7` " NO_ADDRESS},
-        {"2001:DB8::7", "! `2001:db8::7` " NO_ADDRESS},
-        {"*.a.com, b.com, 203.0.113.7", "! `*.a.com` " NO_WILDCARD " | `203.0.113.7` " NO_ADDRESS},
+        {"203.0.113.7 2001:DB8::7", "203.0.113.7" DEFAULT " | 2001:db8::7" DEFAULT},
+        {"*.a.com, b.com, *.b.com", "! `*.a.com` " NO_WILDCARD " | `*.b.com` " NO_WILDCARD},
     };
     static const struct row private_ca[] = {
         {"a.com localhost", "a.com" DEFAULT " | localhost" DEFAULT},
-        {"10.0.0.1", "! `10.0.0.1` " NO_ADDRESS},
+        {"10.0.0.1", "10.0.0.1" DEFAULT},
         {"*.a.internal", "! `*.a.internal` " NO_WILDCARD},
     };
     static const struct row internal[] = {
@@ -241,28 +273,90 @@ static void test_issuers(void)
     CHECK_ROWS(internal, "PORTICO_ACME_DIRECTORY=internal");
 }
 
-static void test_http_off(void)
+/* ACME-84: addresses are never validated by dns-01. */
+static void test_challenges(void)
+{
+    static const struct row by_dns[] = {
+        {"*.a.com b.com", "*.a.com" DEFAULT " | b.com" DEFAULT},
+        {"203.0.113.7", "! `203.0.113.7` " NO_ADDRESS},
+        {"10.0.0.1 *.a.test", "10.0.0.1" LOCAL " | *.a.test" LOCAL},
+    };
+    static const struct row both[] = {
+        {"*.a.com b.com 203.0.113.7", "*.a.com" DEFAULT " | b.com" DEFAULT " | 203.0.113.7" DEFAULT},
+    };
+    CHECK_ROWS(by_dns, "PORTICO_ACME_CHALLENGE=dns-persist-01");
+    CHECK_ROWS(both, "PORTICO_ACME_CHALLENGE=http-01, dns-persist-01");
+}
+
+static void test_listeners_off(void)
 {
     static const struct row rows[] = {
-        {"localhost", "localhost" LOCAL},
-        {"a.com", "! `a.com` cannot be validated (http-01) while PORTICO_HTTP_LISTEN is off: listen there, give "
-                  "PORTICO_TLS_CERT_FILE, or set PORTICO_ACME_DIRECTORY=internal"},
+        {"a.com localhost 203.0.113.7",
+         "a.com" DEFAULT " | localhost" LOCAL " | 203.0.113.7" DEFAULT}, /* tls-alpn-01 */
     };
     CHECK_ROWS(rows, "PORTICO_HTTP_LISTEN=off");
+    CHECK_ROWS(rows, "PORTICO_HTTPS_LISTEN=off"); /* http-01 */
+}
+
+static void check_three(const char *a, const char *b, const char *c, const char *want)
+{
+    struct buf got = {0};
+    load_and_print((const char *const[]){a, b, c, NULL}, &got);
+    CHECK_STR(buf_cstr(&got), want);
+    buf_cleanup(&got);
+}
+
+static void test_one_challenge_and_listeners_off(void)
+{
+    static const char a[] = "PORTICO_DOMAINS=a.com", http[] = "PORTICO_HTTP_LISTEN=off";
+    static const char address[] = "PORTICO_DOMAINS=203.0.113.7", https[] = "PORTICO_HTTPS_LISTEN=off";
+    check_three(a, http, "PORTICO_ACME_CHALLENGE=http-01", "! `a.com` " NO_HTTP);
+    check_three(a, https, "PORTICO_ACME_CHALLENGE=tls-alpn-01", "! `a.com` " NO_HTTPS);
+    check_three(a, http, "PORTICO_ACME_CHALLENGE=tls-alpn-01", "a.com" DEFAULT);
+    check_three(a, http, "PORTICO_ACME_CHALLENGE=http-01, dns-persist-01", "a.com" DEFAULT);
+    check_three(address, http, "PORTICO_ACME_CHALLENGE=http-01, dns-persist-01", "! `203.0.113.7` " NO_HTTP);
+    check_three("PORTICO_DOMAINS=localhost", http, "PORTICO_ACME_CHALLENGE=http-01", "localhost" LOCAL);
+}
+
+/* In order of preference, and only what can be answered: the keeper asks for no other. */
+static void test_challenges_for_each(void)
+{
+    static const char *const texts[] = {"http", "alpn", "dns", "persist"};
+    static const char *const want[] = {"dns alpn persist http", "dns persist", "alpn http"};
+    const char *const entries[] = {"PORTICO_DOMAINS=a.com *.a.com 203.0.113.7",
+                                   "PORTICO_ACME_CHALLENGE=dns-01\ntls-alpn-01,DNS-PERSIST-01,http-01",
+                                   "PORTICO_ACME_DNS_HOOK=/bin/hook", NULL};
+    struct config *config = NULL;
+    struct config_mistakes mistakes = {0};
+    CHECK(config_load(entries, &config, &mistakes));
+    for (size_t i = 0; config && i < config->num_names; i++) {
+        enum config_challenge challenges[NUM_CONFIG_CHALLENGES];
+        size_t num = config_challenges_for(config, &config->names[i], challenges);
+        struct buf got = {0};
+        for (size_t c = 0; c < num; c++)
+            buf_printf(&got, "%s%s", c ? " " : "", texts[challenges[c]]);
+        CHECK_STR(buf_cstr(&got), want[i]);
+        buf_cleanup(&got);
+    }
+    config_unref(config);
+    config_mistakes_cleanup(&mistakes);
 }
 
 static void test_own_certificate(void)
 {
     const char *entries[] = {"PORTICO_DOMAINS=*.a.com 203.0.113.7 b.com localhost",
                              "PORTICO_TLS_CERT=-----BEGIN CERTIFICATE-----",
-                             "PORTICO_TLS_KEY=-----BEGIN PRIVATE KEY-----", NULL, NULL};
+                             "PORTICO_TLS_KEY=-----BEGIN PRIVATE KEY-----",
+                             NULL,
+                             NULL,
+                             NULL};
     struct buf got = {0};
     load_and_print(entries, &got);
     CHECK_STR(buf_cstr(&got),
-              "*.a.com own http://127.0.0.1:8000 | 203.0.113.7 own http://127.0.0.1:8000 | b.com" DEFAULT
-              " | localhost" LOCAL);
+              "*.a.com own http://127.0.0.1:8000 | 203.0.113.7" DEFAULT " | b.com" DEFAULT " | localhost" LOCAL);
     got.len = 0;
     entries[3] = "PORTICO_HTTP_LISTEN=off";
+    entries[4] = "PORTICO_ACME_CHALLENGE=http-01,dns-01"; /* the certificate may cover what a hook would be for */
     load_and_print(entries, &got);
     CHECK_STR(buf_cstr(&got), "*.a.com own http://127.0.0.1:8000 | 203.0.113.7 own http://127.0.0.1:8000 | b.com own "
                               "http://127.0.0.1:8000 | localhost" LOCAL);
@@ -349,6 +443,22 @@ static void test_lookup(void)
     config_mistakes_cleanup(&mistakes);
 }
 
+/* Names that ON_DEMAND_ASK may allow go to UPSTREAM. */
+static void test_lookup_on_demand(void)
+{
+    const char *const entries[] = {"PORTICO_DOMAINS=a.test -> http://a", "PORTICO_UPSTREAM=http://b",
+                                   "PORTICO_ON_DEMAND_ASK=http://ask/", NULL};
+    struct config *config = NULL;
+    struct config_mistakes mistakes = {0};
+    CHECK(config_load(entries, &config, &mistakes));
+    if (!config)
+        return;
+    CHECK_STR(site_text(config, "a.test"), "http://a:80");
+    CHECK_STR(site_text(config, "other.test"), "http://b:80");
+    CHECK(!config_manages(config, SLICE_LIT("other.test")));
+    config_unref(config);
+}
+
 /* The same backend of two items is one struct, with a place of its own in the list. */
 static void test_upstreams_are_shared(void)
 {
@@ -372,10 +482,14 @@ int main(void)
     RUN(test_items_refused);
     RUN(test_beside_upstream);
     RUN(test_issuers);
-    RUN(test_http_off);
+    RUN(test_challenges);
+    RUN(test_listeners_off);
+    RUN(test_one_challenge_and_listeners_off);
+    RUN(test_challenges_for_each);
     RUN(test_own_certificate);
     RUN(test_longest_name);
     RUN(test_lookup);
+    RUN(test_lookup_on_demand);
     RUN(test_upstreams_are_shared);
     return checks_done();
 }

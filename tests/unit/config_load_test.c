@@ -25,6 +25,7 @@ static const char *load(const char *const *entries, struct buf *out, struct conf
 #define CERT "PORTICO_TLS_CERT=-----BEGIN CERTIFICATE-----"
 #define KEY "PORTICO_TLS_KEY=-----BEGIN PRIVATE KEY-----"
 
+#define STORAGE_KEY_ENTRY "PORTICO_STORAGE_KEY=000102030405060708090A0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 #define BCRYPT "$2y$10$abcdefghijklmnopqrstuv0123456789ABCDEFGHIJKLMNOPQRSTU"
 
 static struct config *load_good(const char *const *entries)
@@ -54,6 +55,21 @@ static void test_defaults(void)
     CHECK(!config->acme.accept_terms);
     CHECK_INT(config->acme.renew_at_permille, 0);
     CHECK_INT(config->acme.account_key.text.len, 0);
+    CHECK_INT(config->acme.fallback.len, 0);
+    CHECK_INT(config->acme.num_challenges, 2);
+    CHECK_INT(config->acme.challenges[0], CONFIG_CHALLENGE_HTTP_01);
+    CHECK_INT(config->acme.challenges[1], CONFIG_CHALLENGE_TLS_ALPN_01);
+    CHECK_INT(config->acme.dns_hook.len, 0);
+    CHECK_INT(config->acme.num_profiles, 0);
+    CHECK_INT(config->acme.num_key_types, 1);
+    CHECK_INT(config->acme.key_types[0], CONFIG_KEY_P256);
+    CHECK_INT(config->acme.preferred_chain.len, 0);
+    CHECK(config->acme.ledger);
+    CHECK_INT(config->on_demand_ask.len, 0);
+    CHECK_INT(config->storage_key.len, 0);
+    CHECK_INT(config->internal_ca.cert.text.len, 0);
+    CHECK_INT(config->tls.cert_dir.len, 0);
+    CHECK_INT(config->export_dir.len, 0);
     CHECK_INT(config->tls.policy, CONFIG_TLS_INTERMEDIATE);
     CHECK_INT(config->tls.unknown_sni, CONFIG_SNI_REJECT);
     CHECK_INT(config->tls.ticket_rotate_s, 43200);
@@ -100,27 +116,34 @@ static void test_defaults(void)
 
 static void test_everything_given(void)
 {
-    struct config *config = load_good(
-        ENTRIES("PORTICO_DOMAINS=a.com", "PORTICO_UPSTREAM=unix:/run/a", "PORTICO_HTTP_LISTEN=:8080",
-                "PORTICO_HTTPS_LISTEN=[::1]:8443", "PORTICO_HTTP_MODE=off", "PORTICO_HTTPS_PUBLIC=8443",
-                "PORTICO_ADMIN_LISTEN=off", "PORTICO_ADMIN_TOKEN=0123456789abcdef", "PORTICO_READY_REQUIRES=upstream",
-                "PORTICO_STORAGE=/data//", "PORTICO_ACME_DIRECTORY=ZeroSSL", "PORTICO_ACME_ACCEPT_TERMS=yes",
-                "PORTICO_ACME_EMAIL=ops@a.com", "PORTICO_ACME_EAB_KID=kid-1", "PORTICO_ACME_EAB_HMAC_KEY=AAEC_-8",
-                "PORTICO_ACME_ACCOUNT_KEY=-----BEGIN PRIVATE KEY-----", "PORTICO_ACME_CA=-----BEGIN CERTIFICATE-----",
-                "PORTICO_ACME_RENEW_AT=1/2", CERT, KEY, "PORTICO_TLS_POLICY=modern", "PORTICO_TLS_UNKNOWN_SNI=default",
-                "PORTICO_TLS_TICKET_ROTATE=0", "PORTICO_HSTS=1y", "PORTICO_UPSTREAM_CONNECT_TIMEOUT=1s",
-                "PORTICO_UPSTREAM_WAIT=0", "PORTICO_UPSTREAM_RESPONSE_TIMEOUT=5m", "PORTICO_UPSTREAM_IDLE_TIMEOUT=2s",
-                "PORTICO_UPSTREAM_MAX_IDLE=0", "PORTICO_UPSTREAM_RETRIES=0", "PORTICO_UPSTREAM_DNS_TTL=1s",
-                "PORTICO_CLIENT_HEADER_TIMEOUT=1s", "PORTICO_CLIENT_IDLE_TIMEOUT=2s", "PORTICO_STREAM_IDLE_TIMEOUT=3s",
-                "PORTICO_MAX_REQUEST_BODY=10m", "PORTICO_MAX_HEADER=64k", "PORTICO_MAX_CONNS=1000",
-                "PORTICO_MAX_CONN_AGE=1h", "PORTICO_LOG_LEVEL=WARN", "PORTICO_LOG_FORMAT=json",
-                "PORTICO_ACCESS_LOG=combined", "PORTICO_WORKERS=3", "PORTICO_DRAIN_MIN=1s", "PORTICO_DRAIN_QUIET=500ms",
-                "PORTICO_DRAIN_TIMEOUT=20s", "PORTICO_TLS_CLIENT_CA=-----BEGIN CERTIFICATE-----",
-                "PORTICO_TLS_CLIENT_AUTH=require", "PORTICO_HTTP2=no", "PORTICO_TRUSTED_PROXIES=10.0.0.0/8, fd00::/8",
-                "PORTICO_FORWARDED=BOTH", "PORTICO_PROXY_PROTOCOL_IN=on", "PORTICO_PROXY_PROTOCOL_OUT=v2-tls",
-                "PORTICO_UPSTREAM_MAX_CONNS=10", "PORTICO_UPSTREAM_HEALTH=/up?x=1", "PORTICO_COMPRESS=zstd,gzip",
-                "PORTICO_BASIC_AUTH=ann:" BCRYPT, "PORTICO_ALLOW_IPS=192.0.2.1", "PORTICO_ERROR_PAGE=<h1>Sorry</h1>",
-                "PORTICO_REQUEST_ID=off", "PORTICO_TRACEPARENT=generate", "PORTICO_ENV_DIR=/", "PORTICO_SANDBOX=off"));
+    struct config *config = load_good(ENTRIES(
+        "PORTICO_DOMAINS=a.com", "PORTICO_UPSTREAM=unix:/run/a", "PORTICO_HTTP_LISTEN=:8080",
+        "PORTICO_HTTPS_LISTEN=[::1]:8443", "PORTICO_HTTP_MODE=off", "PORTICO_HTTPS_PUBLIC=8443",
+        "PORTICO_ADMIN_LISTEN=off", "PORTICO_ADMIN_TOKEN=0123456789abcdef", "PORTICO_READY_REQUIRES=upstream",
+        "PORTICO_STORAGE=/data//", "PORTICO_ACME_DIRECTORY=ZeroSSL", "PORTICO_ACME_ACCEPT_TERMS=yes",
+        "PORTICO_ACME_EMAIL=ops@a.com", "PORTICO_ACME_EAB_KID=kid-1", "PORTICO_ACME_EAB_HMAC_KEY=AAEC_-8",
+        "PORTICO_ACME_ACCOUNT_KEY=-----BEGIN PRIVATE KEY-----", "PORTICO_ACME_CA=-----BEGIN CERTIFICATE-----",
+        "PORTICO_ACME_RENEW_AT=1/2", "PORTICO_ACME_FALLBACK=letsencrypt", "PORTICO_ACME_FALLBACK_EAB_KID=kid-2",
+        "PORTICO_ACME_FALLBACK_EAB_HMAC_KEY=AAE", "PORTICO_ACME_FALLBACK_ACCOUNT_KEY=-----BEGIN EC PRIVATE KEY-----",
+        "PORTICO_ACME_CHALLENGE=dns-01", "PORTICO_ACME_DNS_HOOK=https://hook.example/dns?x=1",
+        "PORTICO_ACME_PROFILE=shortlived, tlsserver", "PORTICO_ACME_KEY_TYPE=RSA4096,p384",
+        "PORTICO_ACME_PREFERRED_CHAIN=ISRG Root X1", "PORTICO_ACME_LEDGER=off",
+        "PORTICO_ON_DEMAND_ASK=https://ask.example/may", STORAGE_KEY_ENTRY,
+        "PORTICO_INTERNAL_CA=-----BEGIN CERTIFICATE-----", "PORTICO_INTERNAL_CA_KEY=-----BEGIN PRIVATE KEY-----",
+        "PORTICO_TLS_CERT_DIR=/sys//", "PORTICO_EXPORT_DIR=/exported/", CERT, KEY, "PORTICO_TLS_POLICY=modern",
+        "PORTICO_TLS_UNKNOWN_SNI=default", "PORTICO_TLS_TICKET_ROTATE=0", "PORTICO_HSTS=1y",
+        "PORTICO_UPSTREAM_CONNECT_TIMEOUT=1s", "PORTICO_UPSTREAM_WAIT=0", "PORTICO_UPSTREAM_RESPONSE_TIMEOUT=5m",
+        "PORTICO_UPSTREAM_IDLE_TIMEOUT=2s", "PORTICO_UPSTREAM_MAX_IDLE=0", "PORTICO_UPSTREAM_RETRIES=0",
+        "PORTICO_UPSTREAM_DNS_TTL=1s", "PORTICO_CLIENT_HEADER_TIMEOUT=1s", "PORTICO_CLIENT_IDLE_TIMEOUT=2s",
+        "PORTICO_STREAM_IDLE_TIMEOUT=3s", "PORTICO_MAX_REQUEST_BODY=10m", "PORTICO_MAX_HEADER=64k",
+        "PORTICO_MAX_CONNS=1000", "PORTICO_MAX_CONN_AGE=1h", "PORTICO_LOG_LEVEL=WARN", "PORTICO_LOG_FORMAT=json",
+        "PORTICO_ACCESS_LOG=combined", "PORTICO_WORKERS=3", "PORTICO_DRAIN_MIN=1s", "PORTICO_DRAIN_QUIET=500ms",
+        "PORTICO_DRAIN_TIMEOUT=20s", "PORTICO_TLS_CLIENT_CA=-----BEGIN CERTIFICATE-----",
+        "PORTICO_TLS_CLIENT_AUTH=require", "PORTICO_HTTP2=no", "PORTICO_TRUSTED_PROXIES=10.0.0.0/8, fd00::/8",
+        "PORTICO_FORWARDED=BOTH", "PORTICO_PROXY_PROTOCOL_IN=on", "PORTICO_PROXY_PROTOCOL_OUT=v2-tls",
+        "PORTICO_UPSTREAM_MAX_CONNS=10", "PORTICO_UPSTREAM_HEALTH=/up?x=1", "PORTICO_COMPRESS=zstd,gzip",
+        "PORTICO_BASIC_AUTH=ann:" BCRYPT, "PORTICO_ALLOW_IPS=192.0.2.1", "PORTICO_ERROR_PAGE=<h1>Sorry</h1>",
+        "PORTICO_REQUEST_ID=off", "PORTICO_TRACEPARENT=generate", "PORTICO_ENV_DIR=/", "PORTICO_SANDBOX=off"));
     if (!config)
         return;
     for (size_t i = 0; i < config_num_rows(); i++) /* none is missing above */
@@ -141,6 +164,30 @@ static void test_everything_given(void)
     CHECK_SLICE(config->acme.account_key.text, "-----BEGIN PRIVATE KEY-----");
     CHECK_SLICE(config->acme.ca.text, "-----BEGIN CERTIFICATE-----");
     CHECK_INT(config->acme.renew_at_permille, 500);
+    CHECK_SLICE(config->acme.fallback, "https://acme-v02.api.letsencrypt.org/directory");
+    CHECK_SLICE(config->acme.fallback_eab_kid, "kid-2");
+    CHECK_MEM(config->acme.fallback_eab_hmac_key.ptr, config->acme.fallback_eab_hmac_key.len, "\0\1", 2);
+    CHECK_SLICE(config->acme.fallback_account_key.text, "-----BEGIN EC PRIVATE KEY-----");
+    CHECK_INT(config->acme.num_challenges, 1);
+    CHECK_INT(config->acme.challenges[0], CONFIG_CHALLENGE_DNS_01);
+    CHECK_SLICE(config->acme.dns_hook, "https://hook.example/dns?x=1");
+    CHECK_INT(config->acme.num_profiles, 2);
+    CHECK_SLICE(config->acme.profiles[0], "shortlived");
+    CHECK_SLICE(config->acme.profiles[1], "tlsserver");
+    CHECK_INT(config->acme.num_key_types, 2);
+    CHECK_INT(config->acme.key_types[0], CONFIG_KEY_RSA4096);
+    CHECK_INT(config->acme.key_types[1], CONFIG_KEY_P384);
+    CHECK_SLICE(config->acme.preferred_chain, "ISRG Root X1");
+    CHECK(!config->acme.ledger);
+    CHECK_SLICE(config->on_demand_ask, "https://ask.example/may");
+    CHECK_INT(config->storage_key.len, 32);
+    CHECK_MEM(config->storage_key.ptr, 4, "\0\1\2\3", 4);
+    CHECK_INT(config->storage_key.ptr[31], 0x1f);
+    CHECK_SLICE(config->values[ROW_STORAGE_KEY].text, "(secret, 64 bytes)");
+    CHECK_SLICE(config->internal_ca.cert.text, "-----BEGIN CERTIFICATE-----");
+    CHECK_SLICE(config->internal_ca.key.text, "-----BEGIN PRIVATE KEY-----");
+    CHECK_SLICE(config->tls.cert_dir, "/sys");
+    CHECK_SLICE(config->export_dir, "/exported");
     CHECK_SLICE(config->tls.cert.text, "-----BEGIN CERTIFICATE-----");
     CHECK_INT(config->tls.policy, CONFIG_TLS_MODERN);
     CHECK_INT(config->tls.unknown_sni, CONFIG_SNI_DEFAULT);
@@ -277,6 +324,47 @@ static void test_mistakes_of_rows(void)
          "PORTICO_ACME_CA: `(PEM, 15 bytes)` is a path, not PEM text: give it to the variable that ends in _FILE\n"},
         {"PORTICO_ACME_RENEW_AT=30d", "PORTICO_ACME_RENEW_AT: `30d` is neither auto nor a part of the lifetime\n"
                                       "    for example: PORTICO_ACME_RENEW_AT=2/3\n"},
+        {"PORTICO_ACME_FALLBACK=internal",
+         "PORTICO_ACME_FALLBACK: `internal` is neither a URL nor one of letsencrypt, letsencrypt-staging, zerossl, "
+         "google\n    for example: PORTICO_ACME_FALLBACK=zerossl\n"},
+        {"PORTICO_ACME_FALLBACK=https://ca.corp.example/dir",
+         "PORTICO_ACME_FALLBACK: `https://ca.corp.example/dir` is no public CA that is known here, and the fallback is "
+         "one that browsers trust\n    for example: PORTICO_ACME_FALLBACK=zerossl\n"},
+        {"PORTICO_ACME_CHALLENGE=http-01,dns01",
+         "PORTICO_ACME_CHALLENGE: `dns01` is none of http-01, tls-alpn-01, dns-01, dns-persist-01\n"
+         "    for example: PORTICO_ACME_CHALLENGE=tls-alpn-01, http-01\n"},
+        {"PORTICO_ACME_CHALLENGE=http-01,HTTP-01", "PORTICO_ACME_CHALLENGE: `HTTP-01` stands twice\n"
+                                                   "    for example: PORTICO_ACME_CHALLENGE=tls-alpn-01, http-01\n"},
+        {"PORTICO_ACME_CHALLENGE=,", "PORTICO_ACME_CHALLENGE: `,` holds separators alone\n"
+                                     "    for example: PORTICO_ACME_CHALLENGE=tls-alpn-01, http-01\n"},
+        {"PORTICO_ACME_DNS_HOOK=bin/hook",
+         "PORTICO_ACME_DNS_HOOK: `bin/hook` is neither the absolute path of a program nor an http or https URL\n"
+         "    for example: PORTICO_ACME_DNS_HOOK=/usr/local/bin/dns-hook\n"},
+        {"PORTICO_ACME_PROFILE=short lived",
+         "PORTICO_ACME_PROFILE: `short lived` holds a blank or another character that "
+         "no profile's name has\n    for example: PORTICO_ACME_PROFILE=tlsserver\n"},
+        {"PORTICO_ACME_PROFILE=a,b,c,d,e,f,g,h,i", "PORTICO_ACME_PROFILE: `i` is the ninth: eight profiles will do\n"
+                                                   "    for example: PORTICO_ACME_PROFILE=tlsserver\n"},
+        {"PORTICO_ACME_PROFILE=a,a", "PORTICO_ACME_PROFILE: `a` stands twice\n"
+                                     "    for example: PORTICO_ACME_PROFILE=tlsserver\n"},
+        {"PORTICO_ACME_KEY_TYPE=p521", "PORTICO_ACME_KEY_TYPE: `p521` is none of p256, p384, rsa2048, rsa4096\n"
+                                       "    for example: PORTICO_ACME_KEY_TYPE=p256, rsa2048\n"},
+        {"PORTICO_ACME_KEY_TYPE=p256,p384", "PORTICO_ACME_KEY_TYPE: `p384` is a second key of its kind: a client "
+                                            "chooses between one ECDSA and one RSA key "
+                                            "at the most\n    for example: PORTICO_ACME_KEY_TYPE=p256, rsa2048\n"},
+        {"PORTICO_ACME_PREFERRED_CHAIN=a\tb", "PORTICO_ACME_PREFERRED_CHAIN: `a\\x09b` is not one line of UTF-8\n"
+                                              "    for example: PORTICO_ACME_PREFERRED_CHAIN=ISRG Root X1\n"},
+        {"PORTICO_ACME_LEDGER=maybe", "PORTICO_ACME_LEDGER: `maybe` is none of true, false, yes, no, on, off, 1, 0\n"
+                                      "    for example: PORTICO_ACME_LEDGER=off\n"},
+        {"PORTICO_ON_DEMAND_ASK=app:8000",
+         "PORTICO_ON_DEMAND_ASK: `app:8000` is neither off nor an http or https URL\n"
+         "    for example: PORTICO_ON_DEMAND_ASK=http://app:8000/may-have-certificate\n"},
+        {"PORTICO_STORAGE_KEY=correct horse battery staple",
+         "PORTICO_STORAGE_KEY: `(secret, 28 bytes)` is not 32 bytes in hex, base64 or base64url; `openssl rand -hex "
+         "32` "
+         "makes a good one\n"},
+        {"PORTICO_STORAGE_KEY=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+         "PORTICO_STORAGE_KEY: `(secret, 43 bytes)` is not random; `openssl rand -hex 32` makes a good one\n"},
         {"PORTICO_TLS_POLICY=old", "PORTICO_TLS_POLICY: `old` is none of intermediate, modern\n"
                                    "    for example: PORTICO_TLS_POLICY=modern\n"},
         {"PORTICO_TLS_TICKET_ROTATE=8d", "PORTICO_TLS_TICKET_ROTATE: `8d` is not between 1s and 7d, nor 0\n"
@@ -324,6 +412,8 @@ static void test_rules(void)
               "PORTICO_ACME_EAB_HMAC_KEY is unset, but PORTICO_ACME_EAB_KID is given: the two belong together\n");
     CHECK_STR(load(ENTRIES("PORTICO_ACME_EAB_KID=x", "PORTICO_ACME_EAB_HMAC_KEY=pass word!"), &text, NULL),
               "PORTICO_ACME_EAB_HMAC_KEY: `(secret, 10 bytes)` is not base64url\n");
+    CHECK_STR(load(ENTRIES("PORTICO_INTERNAL_CA=-----BEGIN CERTIFICATE-----"), &text, NULL),
+              "PORTICO_INTERNAL_CA_KEY is unset, but PORTICO_INTERNAL_CA is given: the two belong together\n");
     CHECK_STR(load(ENTRIES("PORTICO_DOMAINS=a.com", "PORTICO_HTTP_LISTEN=127.0.0.1:443"), &text, NULL),
               "PORTICO_HTTPS_LISTEN: `:443` is where PORTICO_HTTP_LISTEN listens already\n");
     CHECK_STR(load(ENTRIES("PORTICO_ADMIN_LISTEN=:80"), &text, NULL),
@@ -343,6 +433,56 @@ static void test_rules(void)
         "PORTICO_HTTP_MODE: `redirect` needs PORTICO_DOMAINS or PORTICO_TLS_CERT: without them plain HTTP is all there "
         "is\n    for example: PORTICO_HTTP_MODE=serve\n");
     buf_cleanup(&text);
+}
+
+static void test_rules_of_issuing(void)
+{
+    struct buf text = {0};
+    CHECK_STR(
+        load(ENTRIES("PORTICO_DOMAINS=a.com", "PORTICO_ACME_CHALLENGE=http-01,dns-01"), &text, NULL),
+        "PORTICO_ACME_DNS_HOOK is unset, but PORTICO_ACME_CHALLENGE has dns-01: nothing would make its TXT record\n"
+        "    for example: PORTICO_ACME_DNS_HOOK=/usr/local/bin/dns-hook\n");
+    CHECK_STR(load(ENTRIES("PORTICO_DOMAINS=a.com", "PORTICO_ACME_DNS_HOOK=/bin/hook"), &text, NULL),
+              "PORTICO_ACME_CHALLENGE: `http-01,tls-alpn-01` has no dns-01, but PORTICO_ACME_DNS_HOOK is given, which "
+              "nothing else calls\n    for example: PORTICO_ACME_CHALLENGE=dns-01\n");
+    CHECK_STR(load(ENTRIES("PORTICO_DOMAINS=localhost", "PORTICO_ACME_CHALLENGE=dns-01"), &text, NULL), "");
+    CHECK_STR(load(ENTRIES("PORTICO_DOMAINS=a.com", "PORTICO_ACME_FALLBACK=letsencrypt"), &text, NULL),
+              "PORTICO_ACME_FALLBACK: `letsencrypt` is PORTICO_ACME_DIRECTORY already: a fallback is another CA\n");
+    CHECK_STR(load(ENTRIES("PORTICO_ACME_DIRECTORY=internal", "PORTICO_ACME_FALLBACK=google"), &text, NULL),
+              "PORTICO_ACME_FALLBACK: `google` is asked for nothing while PORTICO_ACME_DIRECTORY is internal\n");
+    CHECK_STR(
+        load(ENTRIES("PORTICO_ACME_FALLBACK_ACCOUNT_KEY=-----BEGIN PRIVATE KEY-----"), &text, NULL),
+        "PORTICO_ACME_FALLBACK_ACCOUNT_KEY is given, but PORTICO_ACME_FALLBACK, whose account it is about, is not\n");
+    CHECK_STR(load(ENTRIES("PORTICO_ACME_FALLBACK=google", "PORTICO_ACME_FALLBACK_EAB_KID=x"), &text, NULL),
+              "PORTICO_ACME_FALLBACK_EAB_HMAC_KEY is unset, but PORTICO_ACME_FALLBACK_EAB_KID is given: the two belong "
+              "together\n");
+    buf_cleanup(&text);
+}
+
+/* In each of its three alphabets. */
+static void test_storage_keys(void)
+{
+    static const char *const rows[] = {STORAGE_KEY_ENTRY,
+                                       "PORTICO_STORAGE_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+                                       "PORTICO_STORAGE_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct config *config = load_good(ENTRIES(rows[i]));
+        CHECK(config && config->storage_key.len == 32 && config->storage_key.ptr[17] == 17);
+        config_unref(config);
+    }
+}
+
+/* HTTPS is open for whoever may be allowed. */
+static void test_on_demand_without_names(void)
+{
+    struct config *config = load_good(ENTRIES("PORTICO_ON_DEMAND_ASK=http://ask/"));
+    if (!config)
+        return;
+    CHECK_INT(config->listen.https.port, 443);
+    CHECK_INT(config->listen.http_mode, CONFIG_HTTP_REDIRECT);
+    CHECK(!config->names_from_certificate);
+    CHECK(config_site_for(config, SLICE_LIT("anything")) == &config->default_site);
+    config_unref(config);
 }
 
 static void test_places_that_differ(void)
@@ -407,13 +547,15 @@ static void test_table(void)
     for (size_t i = 0; i < config_num_rows(); i++) {
         const struct config_row *row = &config_rows[i];
         CHECK(row->text.values && row->text.help && row->apply);
-        if (row->shown != SHOWN || !row->example || i == ROW_ACME_EAB_KID || i == ROW_ENV_DIR)
+        if (row->shown != SHOWN || !row->example || i == ROW_ACME_EAB_KID || i == ROW_ACME_FALLBACK_EAB_KID ||
+            i == ROW_ENV_DIR || i == ROW_TLS_CERT_DIR)
             continue;
         struct buf entry = {0};
         buf_printf(&entry, "%s=%s", row->text.name, row->example);
         const char *needed = i == ROW_DRAIN_MIN           ? "PORTICO_DRAIN_TIMEOUT=20s"
                              : i == ROW_TLS_CLIENT_AUTH   ? "PORTICO_TLS_CLIENT_CA=-----BEGIN CERTIFICATE-----"
                              : i == ROW_PROXY_PROTOCOL_IN ? "PORTICO_TRUSTED_PROXIES=private"
+                             : i == ROW_ACME_DNS_HOOK     ? "PORTICO_ACME_CHALLENGE=dns-01"
                                                           : "PATH=/bin";
         config_unref(
             load_good(ENTRIES(buf_cstr(&entry), needed, i == ROW_DOMAINS ? "PATH=/bin" : "PORTICO_DOMAINS=a.com")));
@@ -456,6 +598,9 @@ int main(void)
     RUN(test_directories);
     RUN(test_mistakes_of_rows);
     RUN(test_rules);
+    RUN(test_rules_of_issuing);
+    RUN(test_storage_keys);
+    RUN(test_on_demand_without_names);
     RUN(test_places_that_differ);
     RUN(test_no_names);
     RUN(test_names_from_certificate);

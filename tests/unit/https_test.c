@@ -33,6 +33,8 @@ struct world {
     struct https_client *client;
 };
 
+static bool allow_plain = true; /* of the worlds made from now on */
+
 struct ask {
     struct https_call call;
     struct world *world;
@@ -70,7 +72,8 @@ static void world_init_with(struct world *world, const struct cert *root, uint64
                                     .resolver = world->resolver,
                                     .extra_roots_pem = buf_slice(&roots),
                                     .proxy = &proxies,
-                                    .call_ms = call_ms};
+                                    .call_ms = call_ms,
+                                    .plain_http = allow_plain};
     CHECK(!err_is(https_client_new(&options, &world->client, &num_roots)));
     CHECK(!root || num_roots > 0);
     buf_cleanup(&roots);
@@ -319,6 +322,39 @@ static void truncated_tls_is_not_an_answer(void)
     world_cleanup(&world);
 }
 
+/* ACME-1: nobody speaks in the clear who did not ask for it. */
+static void plain_http_is_for_who_allows_it(void)
+{
+    struct world world;
+    allow_plain = false;
+    world_init(&world, good_cert, 0);
+    allow_plain = true;
+    unsigned before = plain.num_conns;
+    struct ask ask = asked(&world, "GET", url_of(&plain, "http", "localhost", "/"), NULL);
+    CHECK_INT(ask.err.kind, ERR_INPUT);
+    CHECK_STR(ask.sentence, "the URL must begin with https://: refused input");
+    CHECK_INT(plain.num_conns, before);
+    world_cleanup(&world);
+}
+
+static void plain_http_has_the_same_limits(void)
+{
+    struct world world;
+    world_init(&world, NULL, 300);
+    struct ask ask = asked(&world, "POST", url_of(&plain, "http", "127.0.0.1", "/a?b"), "x=1");
+    CHECK_INT(ask.status, 200);
+    CHECK(strstr(ask.body, "POST /a?b HTTP/1.1\r\n") && strstr(ask.body, "\r\n\r\nx=1"));
+    ask = asked(&world, "GET", url_of(&plain, "http", "127.0.0.1", "/silent"), NULL);
+    CHECK_INT(ask.err.kind, ERR_TIMEOUT);
+    ask = asked(&world, "GET", url_of(&plain, "http", "127.0.0.1", "/big-chunked"), NULL);
+    CHECK_INT(ask.err.kind, ERR_LIMIT);
+    ask = asked(&world, "GET", url_of(&plain, "http", "127.0.0.1", "/cut"), NULL);
+    CHECK_INT(ask.err.kind, ERR_EOF);
+    ask = asked(&world, "GET", url_of(&good, "http", "127.0.0.1", "/"), NULL); /* TLS lives there */
+    CHECK(err_is(ask.err));
+    world_cleanup(&world);
+}
+
 static void bodies_have_a_limit(void)
 {
     struct world world;
@@ -514,6 +550,8 @@ int main(void)
     RUN(urls_that_cannot_be_asked);
     RUN(answers_that_are_cut);
     RUN(truncated_tls_is_not_an_answer);
+    RUN(plain_http_is_for_who_allows_it);
+    RUN(plain_http_has_the_same_limits);
     RUN(bodies_have_a_limit);
     RUN(a_deadline_per_call);
     RUN(connections_are_kept);

@@ -32,7 +32,7 @@ static void world_with_certificate(struct kw *world)
 
 static void an_unreadable_store_orders_nothing(void)
 {
-    static const enum store_result results[] = {STORE_DENIED, STORE_CORRUPT, STORE_UNAVAILABLE};
+    static const enum store_result results[] = {STORE_DENIED, STORE_CORRUPT, STORE_UNAVAILABLE, STORE_WRONG_KEY};
     for (size_t i = 0; i < sizeof results / sizeof results[0]; i++) {
         struct kw world;
         world_with_certificate(&world);

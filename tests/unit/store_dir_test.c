@@ -196,6 +196,27 @@ static void test_the_previous_certificate_is_kept(void)
     tear_down();
 }
 
+/* A commit that says itself what is to be kept: the same record in another form replaces nothing. */
+static void test_what_is_kept_can_be_written(void)
+{
+    struct store_write both[] = {write_any("certificate/a", "two, sealed"),
+                                 write_any("previous/certificate/a", "one, sealed")};
+    set_up();
+    CHECK_INT(fixture_put(&f, "certificate/a", "one"), STORE_OK);
+    CHECK_INT(fixture_put(&f, "certificate/a", "two"), STORE_OK);
+    CHECK_INT(fixture_commit(&f, both, 2), STORE_OK);
+    CHECK_STR(fixture_get(&f, "certificate/a").value, "two, sealed");
+    CHECK_STR(fixture_get(&f, "previous/certificate/a").value, "one, sealed");
+    both[0] = write_any("certificate/a", "two again");
+    CHECK_INT(fixture_commit(&f, both, 2), STORE_OK); /* the second is there already, and counts all the same */
+    CHECK_STR(fixture_get(&f, "previous/certificate/a").value, "one, sealed");
+    struct store_write without[] = {write_any("certificate/b", "two"), write_any("previous/certificate/b", NULL)};
+    CHECK_INT(fixture_put(&f, "certificate/b", "one"), STORE_OK);
+    CHECK_INT(fixture_commit(&f, without, 2), STORE_OK);
+    CHECK_INT(fixture_get(&f, "previous/certificate/b").result, STORE_NOT_FOUND);
+    tear_down();
+}
+
 /* --- Damage --- */
 
 static void test_damage_is_never_absence(void)
@@ -471,6 +492,7 @@ int main(void)
     RUN(test_conditions);
     RUN(test_several_writes_are_all_or_none);
     RUN(test_the_previous_certificate_is_kept);
+    RUN(test_what_is_kept_can_be_written);
     RUN(test_damage_is_never_absence);
     RUN(test_a_removed_directory_is_not_an_empty_one);
     RUN(test_foreign_directories_are_refused);

@@ -61,10 +61,24 @@ static void first_cuts_no_character(void)
     CHECK_INT(utf8_first(SLICE_LIT("\x80\x80\x80\x80\x80\x80"), 5).len, 5); /* no text at all: cut where it must be */
 }
 
+static void what_is_not_seen_is_not_shown(void)
+{
+    static const char *const hidden[] = {"\x1b",         "\x7f",         "\xc2\x9b",     "\xe2\x80\x8b",
+                                         "\xe2\x80\xae", "\xe2\x81\xa6", "\xef\xbb\xbf", "\xff"};
+    CHECK_INT(utf8_visible_len(SLICE_LIT("a")), 1);
+    CHECK_INT(utf8_visible_len(SLICE_LIT("\xc3\xbc")), 2);
+    CHECK_INT(utf8_visible_len(SLICE_LIT("€")), 3);
+    CHECK_INT(utf8_visible_len(SLICE_LIT("😀")), 4);
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+        CHECK_INT(utf8_visible_len(slice_str(hidden[i])), 0);
+    CHECK_INT(utf8_visible_len(SLICE_NONE), 0);
+}
+
 int main(void)
 {
     RUN(every_character_is_known);
     RUN(malformed_is_none);
     RUN(first_cuts_no_character);
+    RUN(what_is_not_seen_is_not_shown);
     return checks_done();
 }
