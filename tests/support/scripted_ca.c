@@ -21,6 +21,8 @@
 #include <stdlib.h>
 
 const char scripted_ca_directory_url[] = "https://ca.test/dir";
+/* In all that it writes, until it is sent. */
+static const struct slice ca_base = SLICE_LIT("https://ca.test/");
 
 struct ca_reply {
     struct err err;
@@ -63,6 +65,13 @@ static uint64_t ca_random(struct scripted_ca *ca)
 {
     ca->random = ca->random * 6364136223846793005u + 1442695040888963407u;
     return ca->random >> 33;
+}
+
+/* What follows its base; ptr NULL where the URL is not its own. */
+static struct slice ca_path_of(const struct scripted_ca *ca, struct slice url)
+{
+    struct slice base = slice_str(ca->base);
+    return slice_starts(url, base) ? slice_skip(url, base.len) : SLICE_NONE;
 }
 
 /* --- answers --- */
@@ -163,13 +172,12 @@ static const char *const ca_paths[] = {
     [CA_RENEWAL_INFO] = "renewal-info/",
 };
 
-static struct ca_target ca_target_of(struct slice url)
+static struct ca_target ca_target_of(const struct scripted_ca *ca, struct slice url)
 {
-    static const struct slice prefix = SLICE_LIT("https://ca.test/");
     struct ca_target target = {.place = CA_NOWHERE};
-    if (!slice_starts(url, prefix))
+    struct slice path = ca_path_of(ca, url);
+    if (!path.ptr)
         return target;
-    struct slice path = slice_skip(url, prefix.len);
     for (enum ca_place place = CA_DIRECTORY; place < CA_NOWHERE; place++) {
         struct slice want = slice_str(ca_paths[place]);
         if (place < CA_ORDER ? slice_eq(path, want) : slice_starts(path, want)) {
@@ -302,7 +310,7 @@ static void ca_play(struct scripted_ca *ca, const struct ca_script *script, stru
 
 static void ca_process(struct scripted_ca *ca, struct ca_call *call)
 {
-    struct ca_target target = ca_target_of(buf_slice(&call->url));
+    struct ca_target target = ca_target_of(ca, buf_slice(&call->url));
     ca->num_requests++;
     ca->num_at[target.place]++;
     call->is_done = true;
@@ -355,6 +363,25 @@ static void ca_cancel(struct transport *transport, struct transport_call *call)
     ca_call_free(call->pending);
 }
 
+/* From the base of the texts to its own. */
+static void ca_move(const struct scripted_ca *ca, struct buf *text)
+{
+    struct buf moved = {0};
+    struct slice rest = buf_slice(text);
+    if (slice_eq(slice_str(ca->base), ca_base))
+        return;
+    while (rest.len) {
+        const char *at = memmem(rest.ptr, rest.len, ca_base.ptr, ca_base.len);
+        size_t len = at ? (size_t)(at - rest.ptr) : rest.len;
+        buf_append_slice(&moved, slice_first(rest, len));
+        rest = slice_skip(rest, len + (at ? ca_base.len : 0));
+        if (at)
+            buf_append_str(&moved, ca->base);
+    }
+    buf_cleanup(text);
+    *text = moved;
+}
+
 static struct slice ca_field(const struct buf *value)
 {
     return value->len ? buf_slice(value) : SLICE_NONE;
@@ -368,6 +395,9 @@ bool scripted_ca_answer(struct scripted_ca *ca)
     struct ca_call *pending = container_of(node, struct ca_call, node);
     if (!pending->is_done)
         ca_process(ca, pending);
+    ca_move(ca, &pending->reply.location);
+    ca_move(ca, &pending->reply.body);
+    ca_move(ca, &pending->reply.link);
     struct acme_reply reply = {.err = pending->reply.err};
     if (!err_is(reply.err)) {
         reply.status = pending->reply.status;
@@ -399,7 +429,7 @@ static const struct transport_ops ca_ops = {ca_send, ca_cancel};
 void scripted_ca_init(struct scripted_ca *ca, const struct clock *clock)
 {
     int64_t now_s = clock->wall_ms(clock) / 1000;
-    *ca = (struct scripted_ca){.transport = {&ca_ops}, .clock = clock, .random = 42};
+    *ca = (struct scripted_ca){.transport = {&ca_ops}, .clock = clock, .base = ca_base.ptr, .random = 42};
     ca->lifetime_s = 90 * 86400;
     ca->backdate_s = 3600;
     ca->has_terms = true;

@@ -79,7 +79,8 @@ struct scripted_ca {
     struct transport transport;
     const struct clock *clock;
     struct list pending;
-    bool eager; /* a request takes effect when it is sent, not when it is answered */
+    bool eager;       /* a request takes effect when it is sent, not when it is answered */
+    const char *base; /* of its URLs; "https://ca.test/" at first */
 
     /* How it behaves. */
     unsigned bad_nonce_percent;
