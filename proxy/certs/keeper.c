@@ -131,6 +131,7 @@ static void keeper_look_rings(struct alarm *alarm)
         keeper->settled = true;
         keeper_draft(keeper); /* also where no name is to be served: whoever waits for it can begin */
     }
+    keeper_commands_look(keeper);
     keeper_state_flush(keeper);
     keeper_bans_flush(keeper);
     keeper_arm(keeper);
@@ -157,6 +158,7 @@ static void keeper_free(struct grave *grave)
 static void keeper_silence(struct keeper *keeper)
 {
     struct store *store = keeper->world.store;
+    keeper_commands_free(keeper);
     keeper_engines_free(keeper); /* withdraws what is published */
     alarm_stop(&keeper->look);
     if (keeper->num_state_batch)
@@ -186,6 +188,7 @@ struct err keeper_new(const struct keeper_world *world, const struct config *con
     keeper_load_init(keeper);
     keeper_bans_init(keeper);
     keeper_state_init(keeper);
+    keeper_commands_init(keeper);
     struct internal_ca *root = NULL;
     struct err err = own_certs_new(config, NULL, &keeper->own, out_mistake);
     if (!err_is(err))
@@ -296,7 +299,7 @@ static int64_t keeper_renew_at_ms(const struct keeper_name *name)
                                                                                              : 0;
 }
 
-struct keeper_name_view keeper_view_of(const struct keeper_name *name)
+static struct keeper_name_view keeper_view_of(const struct keeper_name *name)
 {
     const struct name_state *state = &name->state;
     return (struct keeper_name_view){.name = name->text,

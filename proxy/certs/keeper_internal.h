@@ -96,7 +96,6 @@ struct keeper_name {
     struct acme_order *order;   /* runs */
     enum issuer_rank rank;      /* where the last one was */
     enum name_asked asked;      /* of the next attempt alone */
-    bool wants_new;             /* asked for, and not issued since */
     struct name_quarantine quarantine;
     int64_t next_attempt_ms; /* wall clock; 0: none is planned */
     struct keeper_attempts attempts;
@@ -187,6 +186,10 @@ struct keeper {
     struct list publications; /* of struct keeper_publication: challenges */
     struct list announcing;   /* of struct keeper_name */
 
+    struct list commands; /* of struct keeper_command, also of those that have ended */
+    size_t num_commands;
+    uint64_t last_command;
+
     struct grave grave;
 };
 
@@ -203,7 +206,11 @@ void keeper_look_all(struct keeper *keeper);
 void keeper_log_failure(struct keeper *keeper, const char *event, struct slice name, struct err err,
                         const char *sentence);
 
-struct keeper_name_view keeper_view_of(const struct keeper_name *name);
+/* keeper_commands.c */
+void keeper_commands_init(struct keeper *keeper);
+/* How they stand, behind whatever may have changed it. */
+void keeper_commands_look(struct keeper *keeper);
+void keeper_commands_free(struct keeper *keeper);
 
 /* keeper_config.c */
 /* The names of keeper->config, those that are there already kept. */
@@ -292,8 +299,6 @@ int64_t keeper_renewal_wanted_ms(struct keeper_name *name, int64_t now_ms);
 /* keeper_order.c */
 /* Orders where it is time; returns the wall clock of the next look, INT64_MAX for none. */
 int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms);
-/* Wall clock of the next attempt, where nothing is in the way. */
-int64_t keeper_order_at_ms(struct keeper_name *name, int64_t now_ms);
 /* A failure of our own, whose cause `sentence` tells. */
 void keeper_order_fail_local(struct keeper_name *name, const char *step, struct err err, const char *sentence);
 /* The order is done: nothing is held against the name any more. */
@@ -309,8 +314,10 @@ void keeper_order_forgive_engine(struct keeper *keeper);
 void keeper_name_cleanup(struct keeper_name *name);
 
 /* keeper_asked.c */
-/* An order of the name has ended; whoever waits is told. */
-void keeper_tell_ended(struct keeper_name *name, bool issued);
+/* One attempt at another certificate of this line, with a new key, however long the one that it has is good: our own back-off
+ * is passed over, but not what the CA has asked us to wait (force: that too, and the hold of a quarantine). Renews again what
+ * is held. */
+void name_ask(struct keeper_name *name, bool force);
 
 /* keeper_commit.c */
 /* What the CA has issued: tried, stored, served. */
