@@ -315,6 +315,28 @@ static void local_names(void)
             CHECK_STR(public[i], "public");
 }
 
+static void test_same_names(void)
+{
+    CHECK(name_same(SLICE_LIT("a.example"), SLICE_LIT("A.Example")));
+    CHECK(!name_same(SLICE_LIT("a.example"), SLICE_LIT("b.example")));
+    CHECK(!name_same(SLICE_LIT("a.example"), SLICE_LIT("*.a.example")));
+    CHECK(name_same(SLICE_LIT("2001:db8::1"), SLICE_LIT("2001:0DB8:0::0001")));
+    CHECK(!name_same(SLICE_LIT("2001:db8::1"), SLICE_LIT("2001:db8::2")));
+    CHECK(!name_same(SLICE_LIT("::ffff:1.2.3.4"), SLICE_LIT("1.2.3.4")));
+    CHECK(!name_same(SLICE_LIT(""), SLICE_LIT("a.example")));
+}
+
+/* ACME-83 */
+static void test_canonical_names(void)
+{
+    static const char *const good[] = {"2001:db8::1", "::1", "::", "1.2.3.4", "a.example", "2001:db8:0:1:1:1:1:1"};
+    static const char *const bad[] = {"2001:DB8::1", "2001:0db8::1", "2001:db8:0:0::1", "0:0:0:0:0:0:0:1"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        CHECK(name_is_canonical(slice_str(good[i])));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK(!name_is_canonical(slice_str(bad[i])));
+}
+
 int main(void)
 {
     RUN(good_urls);
@@ -328,5 +350,7 @@ int main(void)
     RUN(dns_lengths);
     RUN(addresses);
     RUN(local_names);
+    RUN(test_same_names);
+    RUN(test_canonical_names);
     return checks_done();
 }
