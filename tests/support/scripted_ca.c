@@ -107,6 +107,10 @@ struct ca_target {
 
 #include "scripted_ca_jws.c" // NOLINT(bugprone-suspicious-include): a part, see its header
 
+#include "scripted_ca_ari.c" // NOLINT(bugprone-suspicious-include): a part, see its header
+
+#include "scripted_ca_changes.c" // NOLINT(bugprone-suspicious-include): a part, see its header
+
 #include "scripted_ca_orders.c" // NOLINT(bugprone-suspicious-include): a part, see its header
 
 /* The last, which uses the others. */
@@ -141,6 +145,10 @@ static void ca_write_directory(const struct scripted_ca *ca, struct ca_reply *re
     json_put_str(&w, "newOrder", "https://ca.test/new-order");
     if (ca->has_renewal_info)
         json_put_str(&w, "renewalInfo", "https://ca.test/renewal-info");
+    if (!ca->has_no_changes) {
+        json_put_str(&w, "keyChange", "https://ca.test/key-change");
+        json_put_str(&w, "revokeCert", "https://ca.test/revoke");
+    }
     json_key(&w, "newAuthz");
     json_raw(&w, SLICE_LIT("null"));
     ca_write_meta(ca, &w);
@@ -148,10 +156,20 @@ static void ca_write_directory(const struct scripted_ca *ca, struct ca_reply *re
 }
 
 static const char *const ca_paths[] = {
-    [CA_DIRECTORY] = "dir",        [CA_NEW_NONCE] = "nonce",      [CA_NEW_ACCOUNT] = "new-account",
-    [CA_NEW_ORDER] = "new-order",  [CA_ORDER] = "order/",         [CA_AUTHZ] = "authz/",
-    [CA_CHALLENGE] = "challenge/", [CA_FINALIZE] = "finalize/",   [CA_CERTIFICATE] = "certificate/",
-    [CA_ACCOUNT] = "account/",     [CA_ALTERNATE] = "alternate/",
+    [CA_DIRECTORY] = "dir",
+    [CA_NEW_NONCE] = "nonce",
+    [CA_NEW_ACCOUNT] = "new-account",
+    [CA_NEW_ORDER] = "new-order",
+    [CA_ORDER] = "order/",
+    [CA_AUTHZ] = "authz/",
+    [CA_CHALLENGE] = "challenge/",
+    [CA_FINALIZE] = "finalize/",
+    [CA_CERTIFICATE] = "certificate/",
+    [CA_ACCOUNT] = "account/",
+    [CA_ALTERNATE] = "alternate/",
+    [CA_KEY_CHANGE] = "key-change",
+    [CA_REVOKE] = "revoke",
+    [CA_RENEWAL_INFO] = "renewal-info/",
 };
 
 static struct ca_target ca_target_of(const struct scripted_ca *ca, struct slice url)
@@ -218,8 +236,15 @@ static void ca_serve_post(struct scripted_ca *ca, struct ca_call *call, const st
         ;
     else if (target->place == CA_NEW_ACCOUNT)
         ca_new_account(ca, &question, &call->reply);
+    else if (target->place == CA_REVOKE)
+        ca_revoke(ca, &question, &call->reply);
     else if (question.account < 0)
         ca_fault(ca, "jwk where kid belongs (ACME-9)");
+    else if (target->place == CA_KEY_CHANGE)
+        ca_change_key(ca, buf_slice(&call->url), &question, &call->reply);
+    else if (target->place == CA_ACCOUNT &&
+             slice_eq(json_get_string(question.json, "status"), SLICE_LIT("deactivated")))
+        ca_deactivate_account(ca, (unsigned)question.account, &call->reply);
     else if (target->place == CA_ACCOUNT)
         ca_update_account(ca, target->number, &question, &call->reply);
     else if (target->place == CA_NEW_ORDER)
@@ -234,6 +259,8 @@ static void ca_serve(struct scripted_ca *ca, struct ca_call *call, const struct 
     if (target->place == CA_NOWHERE) {
         ca_fault(ca, "asked for %.*s", (int)call->url.len, call->url.ptr);
         call->reply.status = 404;
+    } else if (target->place == CA_RENEWAL_INFO) {
+        ca_serve_renewal_info(ca, call, slice_skip(buf_slice(&call->url), strlen("https://ca.test/renewal-info/")));
     } else if (target->place == CA_DIRECTORY) {
         ca_write_directory(ca, &call->reply);
     } else if (target->place == CA_NEW_NONCE) {
@@ -379,6 +406,7 @@ bool scripted_ca_answer(struct scripted_ca *ca)
         reply.retry_after = ca_field(&pending->reply.retry_after);
         reply.content_type = slice_str(pending->reply.content_type);
         reply.body = buf_slice(&pending->reply.body);
+        reply.date = slice_str(ca->date);
         reply.links[0] = ca_field(&pending->reply.link);
         reply.num_links = reply.links[0].ptr != NULL;
     }
@@ -442,6 +470,7 @@ void scripted_ca_cleanup(struct scripted_ca *ca)
         mem_free(ca->orders[i].profile);
         mem_free(ca->orders[i].replaces);
     }
+    mem_free(ca->issued);
     map_cleanup(&ca->nonces);
     buf_cleanup(&ca->last_new_account);
     X509_free(ca->root);

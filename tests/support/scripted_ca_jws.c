@@ -97,6 +97,10 @@ static bool ca_open_jws(struct scripted_ca *ca, struct ca_call *call, struct ca_
         ca_problem(&call->reply, 400, "accountDoesNotExist", NULL);
         return false;
     }
+    if (!jwk && ca->account_deactivated[question->account]) {
+        ca_problem(&call->reply, 403, "unauthorized", "the account has been deactivated");
+        return false;
+    }
     question->key = jwk ? ca_key_of_jwk(jwk) : ca->account_keys[question->account];
     question->key_owned = jwk != NULL;
     if (!question->key || !ca_signature_holds(question->key, jws)) {
