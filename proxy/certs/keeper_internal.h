@@ -95,6 +95,7 @@ struct keeper_name {
     struct due due;             /* in keeper->due, by wall clock: when to look at it again */
     struct acme_order *order;   /* runs */
     enum issuer_rank rank;      /* where the last one was */
+    bool wants_new;             /* asked for, and not issued since */
     enum name_asked asked;      /* of the next attempt alone */
     struct name_quarantine quarantine;
     int64_t next_attempt_ms; /* wall clock; 0: none is planned */
@@ -299,6 +300,8 @@ int64_t keeper_renewal_wanted_ms(struct keeper_name *name, int64_t now_ms);
 /* keeper_order.c */
 /* Orders where it is time; returns the wall clock of the next look, INT64_MAX for none. */
 int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms);
+/* Wall clock of the next attempt, where nothing is in the way. */
+int64_t keeper_order_at_ms(struct keeper_name *name, int64_t now_ms);
 /* A failure of our own, whose cause `sentence` tells. */
 void keeper_order_fail_local(struct keeper_name *name, const char *step, struct err err, const char *sentence);
 /* The order is done: nothing is held against the name any more. */
@@ -312,12 +315,6 @@ void keeper_order_forgive_local(struct keeper *keeper);
 /* Names that failed because of the account, or of the way to the CA, may be tried at once. */
 void keeper_order_forgive_engine(struct keeper *keeper);
 void keeper_name_cleanup(struct keeper_name *name);
-
-/* keeper_asked.c */
-/* One attempt at another certificate of this line, with a new key, however long the one that it has is good: our own back-off
- * is passed over, but not what the CA has asked us to wait (force: that too, and the hold of a quarantine). Renews again what
- * is held. */
-void name_ask(struct keeper_name *name, bool force);
 
 /* keeper_commit.c */
 /* What the CA has issued: tried, stored, served. */

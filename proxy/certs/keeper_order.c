@@ -213,6 +213,7 @@ void keeper_order_succeeded(struct keeper_name *name)
     bool first = name->rank == ISSUER_FIRST;
     name->attempts.num_issued++;
     name->asked = NAME_NOT_ASKED;
+    name->wants_new = false;
     name_state_forgive(&name->state);
     if (!first) /* the next one begins with the first again, which has one failure left */
         name->state.num_ca_failures = KEEPER_CA_FAILURES - 1;
@@ -242,7 +243,7 @@ static void name_order_done(struct acme_order *order, const struct acme_result *
 
 static const char *name_order_reason(const struct keeper_name *name)
 {
-    if (name->asked != NAME_NOT_ASKED)
+    if (name->wants_new)
         return "asked for";
     if (!name_has_issued(name))
         return "first certificate";
@@ -295,7 +296,7 @@ static int64_t name_save_again(struct keeper_name *name, int64_t now_ms)
 
 static int64_t name_wanted_ms(struct keeper_name *name, int64_t now_ms)
 {
-    if (name->asked != NAME_NOT_ASKED)
+    if (name->wants_new)
         return 0;
     return name->state.held ? INT64_MAX : keeper_renewal_wanted_ms(name, now_ms);
 }
@@ -314,6 +315,13 @@ static int64_t name_next_ms(struct keeper_name *name, int64_t now_ms, int64_t ho
     if (name->asked != NAME_FORCED && !name_is_in_emergency(name, now_ms))
         next_ms = greatest(next_ms, hold_ms);
     return next_ms;
+}
+
+int64_t keeper_order_at_ms(struct keeper_name *name, int64_t now_ms)
+{
+    enum issuer_rank rank;
+    int64_t next_ms = name_next_ms(name, now_ms, name->quarantine.until_ms, &rank);
+    return greatest(next_ms, now_ms);
 }
 
 int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms)
