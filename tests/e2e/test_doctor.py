@@ -274,4 +274,4 @@ def test_as_people_read_it(net, doctor, directory):
     assert lines[at + 1].lstrip().startswith("-> Portico is not running here")
     assert lines[-1].endswith("1 of 7 checks failed"), lines
     assert doctor.run("--nonsense").returncode == 2
-    assert doctor.run(DOMAINS="not a name").returncode == 78
+    assert doctor.run(DOMAINS="a..b").returncode == 78
