@@ -272,6 +272,6 @@ def test_as_people_read_it(net, doctor, directory):
     assert f"{NAME}" in lines
     at = next(i for i, line in enumerate(lines) if line.startswith("FAIL  port 80"))
     assert lines[at + 1].lstrip().startswith("-> Portico is not running here")
-    assert lines[-1].endswith("1 of 7 checks failed"), lines
+    assert lines[-1].endswith("1 of 8 checks failed"), lines
     assert doctor.run("--nonsense").returncode == 2
     assert doctor.run(DOMAINS="a..b").returncode == 78
