@@ -260,4 +260,6 @@ void doctor_say_persist(struct doctor_name *name)
         add_to_name(name, "dns-persist", failed ? "persist-missing" : "persist", failed ? FINDING_FAIL : FINDING_OK);
     finding->sentence =
         failed ? slice_str(name->persist_err.what) : SLICE_LIT("the record of dns-persist-01 is in DNS");
+    if (failed)
+        finding->cure = SLICE_LIT("`portico dns` prints the record to paste; a zone may take minutes to show it");
 }
