@@ -39,14 +39,15 @@ struct keeper_world {
     void (*publish)(void *ctx, struct certset *set);
 };
 
-/* Reads TLS_CERT, TLS_KEY and ACME_ACCOUNT_KEY out of config, of which it holds a reference. On failure (they cannot
+/* Reads certificates of one's own, INTERNAL_CA and ACME_ACCOUNT_KEY out of config, of which it holds a reference. On failure (they cannot
  * work: bad configuration) *out_mistake gets a sentence for a person that names the variable. Nothing runs yet. */
 MUST_CHECK struct err keeper_new(const struct keeper_world *world, const struct config *config,
                                  struct keeper **out_keeper, struct buf *out_mistake);
 /* Another configuration, on trial. */
 struct keeper_change {
     const struct config *config; /* held */
-    struct cert *own;            /* TLS_CERT; held, may be NULL */
+    struct own_certs *own;       /* held */
+    struct internal_ca *root;    /* owned: INTERNAL_CA where that is another than before; may be NULL */
     struct transport *transport; /* to the CA from then on; NULL: none */
 };
 

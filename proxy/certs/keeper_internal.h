@@ -1,8 +1,9 @@
 /* What the parts of the keeper share: keeper.c (life, time, views), keeper_load.c (what the store holds, the right to
  * write), keeper_renewal.c (when), keeper_order.c (orders and their failure), keeper_commit.c (what became of one),
  * keeper_state.c (what is remembered of a name), keeper_engine.c (the engine), keeper_publish.c (certsets and
- * acknowledgement), keeper_challenge.c (answers to challenges), keeper_local.c (placeholders and the local CA),
- * keeper_config.c (which names there are). Control thread. */
+ * acknowledgement), keeper_challenge.c (answers to challenges), keeper_local.c (placeholders and leaves of the
+ * local CA), keeper_root.c (its root), keeper_own.c (certificates of one's own), keeper_config.c (which names there are).
+ * Control thread. */
 #ifndef CERTS_KEEPER_INTERNAL_H
 #define CERTS_KEEPER_INTERNAL_H
 
@@ -13,6 +14,7 @@
 #include "certs/due_queue.h"
 #include "certs/keeper.h"
 #include "certs/name_state.h"
+#include "certs/own_cert.h"
 
 enum {
     KEEPER_ACKNOWLEDGE_MS = 5000, /* every worker serves a challenge's answer by then, or the order fails */
@@ -28,7 +30,7 @@ enum {
 enum name_kind {
     NAME_ACME,     /* ordered from the CA */
     NAME_INTERNAL, /* signed by the local CA */
-    NAME_OWN       /* TLS_CERT covers it, or nothing does */
+    NAME_OWN       /* a certificate of one's own covers it, or nothing does */
 };
 
 /* Where certificates are ordered: the configuration's own directory, and the one behind it (ACME_FALLBACK). */
@@ -87,6 +89,8 @@ struct keeper_name {
     uint64_t announced_in; /* generation; 0: in the draft */
     int64_t announced_ms;  /* monotonic */
     struct list refresh;   /* in keeper->refreshing: its record has changed */
+    unsigned root_edition; /* whose leaf the certificate is, of a CERT_INTERNAL */
+    uint64_t beside_id;    /* of a CERT_OWN: cert.id of what is served beside it; 0: nothing is */
     bool fresh;            /* a reload brought it, and what the store has of it is not known yet */
     struct list leaving;   /* in keeper->leaving: a reload took it away, and something of it is still being stored */
 };
@@ -100,7 +104,7 @@ struct keeper {
     struct keeper_world world;
     const struct config *config;
     struct keeper_issuer issuers[NUM_ISSUERS];
-    struct cert *own;           /* TLS_CERT, or NULL */
+    struct own_certs *own;      /* held; TLS_CERT and TLS_CERT_DIR */
     struct keeper_name **names; /* in the order of the configuration */
     size_t num_names;
     struct map by_name;  /* by their records */
@@ -139,6 +143,8 @@ struct keeper {
 
     /* the local CA */
     struct internal_ca *root;     /* NULL: not known */
+    unsigned root_edition;        /* counts the roots that there were */
+    bool root_given;              /* INTERNAL_CA: the store's is not used */
     struct internal_ca *new_root; /* on its way to the store */
     struct store_call root_call;
     bool root_busy, root_absent;
@@ -150,6 +156,10 @@ struct keeper {
     uint64_t generation, acknowledged;
     struct list publications; /* of struct keeper_publication: challenges */
     struct list announcing;   /* of struct keeper_name */
+
+    struct list commands; /* of struct keeper_command, also of those that have ended */
+    size_t num_commands;
+    uint64_t last_command;
 
     struct grave grave;
 };
@@ -167,6 +177,12 @@ void keeper_look_all(struct keeper *keeper);
 void keeper_log_failure(struct keeper *keeper, const char *event, struct slice name, struct err err,
                         const char *sentence);
 
+/* keeper_commands.c */
+void keeper_commands_init(struct keeper *keeper);
+/* How they stand, behind whatever may have changed it. */
+void keeper_commands_look(struct keeper *keeper);
+void keeper_commands_free(struct keeper *keeper);
+
 /* keeper_config.c */
 /* The names of keeper->config, those that are there already kept. */
 void keeper_set_names(struct keeper *keeper);
@@ -179,8 +195,6 @@ static inline bool name_is_leaving(const struct keeper_name *name)
 {
     return name->leaving.next != &name->leaving;
 }
-/* TLS_CERT of the configuration, tried in a handshake; NULL where there is none. */
-MUST_CHECK struct err keeper_own_of(const struct config *config, struct cert **out_cert, struct buf *out_mistake);
 
 /* keeper_load.c */
 void keeper_load_init(struct keeper *keeper);
@@ -305,6 +319,20 @@ void keeper_withdraw_challenge(void *ctx, struct acme_publication *asked);
 /* Gives the name a certificate of our own making where it has none or one that ends; returns the wall clock of the next
  * look, INT64_MAX for none. */
 int64_t keeper_local_look(struct keeper_name *name, int64_t now_ms);
+
+/* keeper_own.c */
+/* Serves the name, which a certificate of one's own covers, with the best of them; returns as keeper_local_look. */
+int64_t keeper_own_look(struct keeper_name *name, int64_t now_ms);
+/* The one to be served beside it for clients that cannot use its kind of key, or NULL. Borrowed. */
+struct cert *keeper_own_beside(const struct keeper_name *name);
+
+/* keeper_root.c */
+/* INTERNAL_CA of the configuration; NULL where there is none. */
+MUST_CHECK struct err keeper_root_of(const struct config *config, int64_t now_s, struct internal_ca **out_root,
+                                     struct buf *out_mistake);
+bool keeper_root_same(const struct config *a, const struct config *b);
+/* Takes it over; NULL: the store's is to be loaded. Names are looked at by the caller. */
+void keeper_root_replace(struct keeper *keeper, struct internal_ca *root);
 /* The record of the local root has come, or why not. */
 void keeper_root_loaded(struct keeper *keeper, enum store_result result, struct slice value);
 void keeper_root_free(struct keeper *keeper);

@@ -11,6 +11,9 @@ const struct command manual_commands[] = {
     {"check", cli_check, "", "validate, and print every effective value with its source"},
     {"healthcheck", cli_healthcheck, "[--ready]", "ask the running process: 0 alive (or ready), 1 not"},
     {"status", cli_status, "[--json]", "the names with their certificates; 1 where one is missing or ends soon"},
+    {"renew", cli_renew, "NAME [--force] [--wait]",
+     "order a new certificate now, whatever our own back-off says; `--force`: whatever the CA asked to wait, too; "
+     "`--wait`: until it is served"},
     {"doctor", cli_doctor, "[--json] [NAME]",
      "why certificates will not come, or did not: DNS, port 80, CAA, clock, CA, storage; 1 where something fails"},
     {"dns", cli_dns, "[NAME]", "the DNS records to paste: CAA for this account alone, and those of dns-persist-01"},

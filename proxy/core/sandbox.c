@@ -131,6 +131,17 @@ static void grant_values(struct sandbox *sandbox, const struct config *config)
     }
 }
 
+/* The directory and those below it, and where links of files in them lead. */
+static void grant_certs(struct sandbox *sandbox, const struct config *config)
+{
+    if (config->tls.cert_dir.len)
+        grant_add(sandbox, config->tls.cert_dir.ptr, false);
+    for (size_t i = 0; i < config->tls.num_pairs; i++) {
+        grant_file(sandbox, config->tls.pairs[i].cert.path.ptr, false);
+        grant_file(sandbox, config->tls.pairs[i].key.path.ptr, false);
+    }
+}
+
 struct sandbox *sandbox_new(const struct config *config, const char *runtime_directory)
 {
     struct sandbox *sandbox = MEM_NEW(struct sandbox);
@@ -145,6 +156,7 @@ struct sandbox *sandbox_new(const struct config *config, const char *runtime_dir
     grant_listen(sandbox, &config->listen.admin);
     grant_runtime(sandbox, runtime_directory);
     grant_values(sandbox, config);
+    grant_certs(sandbox, config);
     return sandbox;
 }
 

@@ -5,6 +5,8 @@
 
 #include <arpa/inet.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum { HEADER_BYTES = 12, RCODE_NXDOMAIN = 3 };
 
@@ -270,18 +272,36 @@ static void connected(uv_stream_t *stream, int status)
 
 /* ---- life ---- */
 
+/* One port of both kinds. That of the other kind may be somebody's already: then another is tried. */
+static void bind_both(struct dns_server *server, int *out_udp, int *out_tcp)
+{
+    for (;;) {
+        socklen_t len = sizeof server->address.at.v4;
+        int tcp = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        int udp = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        address_parse_ip(SLICE_LIT("127.0.0.1"), 0, &server->address);
+        if (tcp < 0 || udp < 0 || bind(tcp, &server->address.at.any, len) != 0 ||
+            getsockname(tcp, &server->address.at.any, &len) != 0)
+            abort();
+        *out_tcp = tcp;
+        *out_udp = udp;
+        if (bind(udp, &server->address.at.any, len) == 0)
+            return;
+        close(tcp);
+        close(udp);
+    }
+}
+
 void dns_server_open(struct dns_server *server, uv_loop_t *loop, const struct dns_server_record *records)
 {
+    int udp, tcp;
     *server = (struct dns_server){.records = records};
     server->address.len = sizeof server->address.at.v4;
-    address_parse_ip(SLICE_LIT("127.0.0.1"), 0, &server->address);
+    bind_both(server, &udp, &tcp);
     uv_udp_init(loop, &server->udp);
     uv_tcp_init(loop, &server->tcp);
-    int len = sizeof server->address.at;
-    if (uv_udp_bind(&server->udp, &server->address.at.any, 0) ||
-        uv_udp_getsockname(&server->udp, &server->address.at.any, &len) ||
-        uv_tcp_bind(&server->tcp, &server->address.at.any, 0) || uv_listen((uv_stream_t *)&server->tcp, 8, connected) ||
-        uv_udp_recv_start(&server->udp, allocate, received))
+    if (uv_udp_open(&server->udp, udp) || uv_tcp_open(&server->tcp, tcp) ||
+        uv_listen((uv_stream_t *)&server->tcp, 8, connected) || uv_udp_recv_start(&server->udp, allocate, received))
         abort();
     uv_unref((uv_handle_t *)&server->udp);
     uv_unref((uv_handle_t *)&server->tcp);
