@@ -20,7 +20,7 @@ static bool name_is_being_stored(const struct keeper_name *name)
     for (size_t i = 0; i < keeper->num_state_batch; i++)
         if (keeper->state_batch[i] == name)
             return true;
-    return name->save.busy;
+    return name->save.busy || name->quarantine.busy;
 }
 
 /* Its back-off is stored first: a name that is taken away and put back must not begin anew at the CA. */
@@ -356,6 +356,7 @@ void keeper_apply(struct keeper *keeper, struct keeper_change *change)
     keeper_sweep_leaving(keeper);
     if (keeper_has_fresh(keeper) || (!same_root && !keeper->root && keeper->has_internal))
         keeper_load_again(keeper);
+    keeper_quarantine_try_all(keeper);
     if (!same || !same_root || anew || !same_orders(before, keeper->config))
         keeper_look_all(keeper);
     config_unref(before);

@@ -125,10 +125,7 @@ static void renew_add(struct keeper_command *command, struct keeper_name *name, 
     struct renew_line *line = &command->lines[command->num_lines++];
     *line = (struct renew_line){.num_issued = name->attempts.num_issued, .num_failed = num_failed(name)};
     buf_append_slice(&line->record, name->record);
-    if (name->asked != NAME_FORCED)
-        name->asked = force ? NAME_FORCED : NAME_ASKED;
-    name->next_attempt_ms = 0; /* that of before is not waited for */
-    keeper_look_soon(name);
+    name_ask(name, force);
 }
 
 bool renew_begin(struct keeper_command *command, const struct keeper_command_spec *spec, struct buf *out_refusal)

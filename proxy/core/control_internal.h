@@ -7,6 +7,7 @@
 #include "core/control.h"
 
 #include "certs/ca_transport.h"
+#include "certs/export.h"
 #include "certs/keeper.h"
 #include "core/desk.h"
 #include "core/drain.h"
@@ -59,6 +60,7 @@ struct control {
     struct store *store;           /* with its seal */
     const struct store *directory; /* below it, and its own */
     struct ca_transport *ca;
+    struct export *export; /* NULL without EXPORT_DIR */
     struct keeper *keeper;
     struct desk *desk;
     struct reload *reload; /* NULL once it drains */
