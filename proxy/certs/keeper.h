@@ -24,6 +24,7 @@
 #include "tls/certset.h"
 
 struct keeper;
+struct dns_hook;
 
 /* Copied by keeper_new; what it points at must outlive keeper_close. */
 struct keeper_world {
@@ -32,6 +33,7 @@ struct keeper_world {
     const struct clock *clock;
     struct store *store;
     struct transport *transport; /* to the CA (certs/ca_transport); NULL where config has no ACME directory */
+    struct dns_hook *dns_hook;   /* of dns-01; NULL: none */
     struct key_maker keys;       /* pool NULL: keys are made on the loop */
     struct export *export;       /* EXPORT_DIR; NULL: none */
     void *ctx;
@@ -50,6 +52,7 @@ struct keeper_change {
     struct own_certs *own;       /* held */
     struct internal_ca *root;    /* owned: INTERNAL_CA where that is another than before; may be NULL */
     struct transport *transport; /* to the CA from then on; NULL: none */
+    struct dns_hook *dns_hook;   /* the one that it has; whoever applies may put another */
 };
 
 /* Whether the keeper could go on with that configuration; it changes nothing. transport: the one that it has, or another.
