@@ -7,8 +7,8 @@
 #include "core/control.h"
 
 #include "certs/ca_transport.h"
-#include "certs/export.h"
 #include "certs/dns_hook.h"
+#include "certs/export.h"
 #include "certs/keeper.h"
 #include "core/desk.h"
 #include "core/drain.h"
