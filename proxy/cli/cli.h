@@ -40,6 +40,8 @@ int cli_healthcheck(const struct cli_call *call);
 int cli_drain(const struct cli_call *call);
 /* [--json]: a table of the names; 0, or 1 where one has no valid certificate, or one that ends soon. */
 int cli_status(const struct cli_call *call);
+/* The local CA's root as PEM, and how to trust it on err; 0, or 1 where there is none. */
+int cli_ca(const struct cli_call *call);
 int cli_version(const struct cli_call *call);
 /* [--markdown]: the README's table of variables; [--man]: the man page. */
 int cli_help(const struct cli_call *call);

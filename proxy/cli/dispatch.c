@@ -12,6 +12,8 @@ const struct command manual_commands[] = {
     {"healthcheck", cli_healthcheck, "[--ready]", "ask the running process: 0 alive (or ready), 1 not"},
     {"status", cli_status, "[--json]", "the names with their certificates; 1 where one is missing or ends soon"},
     {"drain", cli_drain, "", "ask the running process to finish what it does and end, as TERM does"},
+    {"ca", cli_ca, "",
+     "the local CA's root in PEM; on standard error its fingerprint, and how machines come to trust it"},
     {"version", cli_version, "", "this version and its libraries'"},
     {"help", cli_help, "", "this text; `--man` makes the man page of it, `--markdown` the table of variables"},
     {"--version", cli_version, "", NULL},
