@@ -3,11 +3,12 @@
 #include "acme/account_document.h"
 #include "acme/engine.h"
 #include "acme/jwk.h"
-#include "acme/record.h"
 #include "base/log.h"
 #include "base/mem.h"
 
 enum { ACCOUNT_DIRECTORY_MAX_AGE_MS = 6 * 3600 * 1000 };
+
+#define ACCOUNT_LOOK_UP "{\"onlyReturnExisting\":true}"
 
 static void account_register(struct acme *acme);
 
@@ -25,13 +26,14 @@ void account_cleanup(struct account *account, struct acme *acme)
     LIST_EACH(&account->waiters, node)
     list_remove(node);
     key_free(account->key);
+    key_free(account->next_key);
     buf_cleanup(&account->url);
     buf_cleanup(&account->thumbprint);
     buf_cleanup(&account->record_key);
     buf_cleanup(&account->contact);
 }
 
-static void account_set_key(struct account *account, struct evp_pkey_st *key)
+void account_set_key(struct account *account, struct evp_pkey_st *key)
 {
     key_free(account->key);
     account->key = key;
@@ -50,13 +52,15 @@ void account_stop_waiting(struct account_waiter *waiter)
     list_remove(&waiter->node);
 }
 
-/* Whoever waits anew from within its `done` waits for the next round. */
-static void account_tell(struct acme *acme, const struct problem *problem)
+/* Those who want no more than `want`. Whoever waits anew from within its `done` waits for the next round. */
+static void account_tell(struct acme *acme, enum account_want want, const struct problem *problem)
 {
     struct list told;
     list_init(&told);
     LIST_EACH(&acme->account.waiters, node)
     {
+        if (container_of(node, struct account_waiter, node)->want < want)
+            continue;
         list_remove(node);
         list_append(&told, node);
     }
@@ -67,11 +71,40 @@ static void account_tell(struct acme *acme, const struct problem *problem)
     }
 }
 
-static void account_fail(struct acme *acme, enum problem_class class, struct err err, struct slice detail)
+static enum account_want account_most_wanted(const struct acme *acme)
+{
+    enum account_want most = DIRECTORY_WANTED;
+    LIST_EACH(&acme->account.waiters, node)
+    {
+        enum account_want want = container_of(node, const struct account_waiter, node)->want;
+        most = want < most ? want : most;
+    }
+    return most;
+}
+
+/* All who want an account. Those who want the directory alone go on waiting for it. */
+static void account_tell_failure(struct acme *acme, const struct problem *problem)
+{
+    struct list others;
+    list_init(&others);
+    LIST_EACH(&acme->account.waiters, node)
+    if (container_of(node, struct account_waiter, node)->want == DIRECTORY_WANTED) {
+        list_remove(node);
+        list_append(&others, node);
+    }
+    account_tell(acme, ACCOUNT_WANTED, problem);
+    LIST_EACH(&others, node)
+    {
+        list_remove(node);
+        account_wait(acme, container_of(node, struct account_waiter, node));
+    }
+}
+
+void account_fail(struct acme *acme, enum problem_class class, struct err err, struct slice detail)
 {
     struct arena arena = {0};
     struct problem problem = problem_local(&arena, class, err, detail);
-    account_tell(acme, &problem);
+    account_tell_failure(acme, &problem);
     arena_cleanup(&arena);
 }
 
@@ -79,11 +112,11 @@ static void account_fail_reply(struct acme *acme, const struct acme_reply *reply
 {
     struct arena arena = {0};
     struct problem problem = problem_of_reply(&arena, reply, PROBLEM_AT_ACCOUNT, acme_wall_s(acme));
-    account_tell(acme, &problem);
+    account_tell_failure(acme, &problem);
     arena_cleanup(&arena);
 }
 
-static void account_fail_store(struct acme *acme, const char *doing, enum store_result result)
+void account_fail_store(struct acme *acme, const char *doing, enum store_result result)
 {
     struct buf detail = {0};
     buf_printf(&detail, "%s: %s; nothing is ordered", doing, store_result_text(result));
@@ -91,8 +124,7 @@ static void account_fail_store(struct acme *acme, const char *doing, enum store_
     buf_cleanup(&detail);
 }
 
-/* The callback of every call of this module recovers the engine by the account. */
-static struct acme *account_of_store_call(struct store_call *call)
+struct acme *account_of_store_call(struct store_call *call)
 {
     struct account *account = container_of(call, struct account, store_call);
     account->busy = false;
@@ -106,142 +138,16 @@ static struct acme *account_of_request(struct request *request)
     return request->acme;
 }
 
-/* The CA was told what we are given now. */
-static void account_keep_contact(struct acme *acme)
+void account_keep_contact(struct acme *acme)
 {
     acme->account.contact.len = 0;
     buf_append_slice(&acme->account.contact, acme->options.email);
 }
 
-static void account_announce(struct acme *acme)
+void account_announce(struct acme *acme)
 {
     acme->announce = true;
     acme_need_wake(acme, acme_mono_ms(acme));
-}
-
-/* --- the stored record --- */
-
-/* What is stored, where it fits the key that we were given, if any. */
-static void account_take_record(struct acme *acme, struct account_record *record)
-{
-    struct account *account = &acme->account;
-    if (account->key_given && !slice_eq(record->thumbprint, buf_slice(&account->thumbprint))) {
-        key_free(record->key); /* another key was given before: its account is not ours */
-        account->state = ACCOUNT_KEYED;
-        return;
-    }
-    if (!account->key_given)
-        account_set_key(account, record->key);
-    else
-        key_free(record->key);
-    account->url.len = 0;
-    if (record->url.ptr)
-        buf_append_slice(&account->url, record->url);
-    account->contact.len = 0;
-    if (record->contact.ptr)
-        buf_append_slice(&account->contact, record->contact);
-    account->state = record->url.ptr ? ACCOUNT_READY : ACCOUNT_KEYED;
-}
-
-static struct err account_read_record(struct acme *acme, struct slice text)
-{
-    struct arena arena = {0};
-    struct account_record record = {0};
-    struct err err = record_read_account(&arena, text, &record);
-    if (!err_is(err) &&
-        ((!acme->account.key_given && !record.key) || !slice_eq(record.directory_url, acme->options.directory_url))) {
-        key_free(record.key);
-        err = err_make(ERR_INPUT, 0, "account record belongs to another directory or has no key");
-    }
-    if (!err_is(err))
-        account_take_record(acme, &record);
-    arena_cleanup(&arena);
-    return err;
-}
-
-static void account_was_read(struct store_call *call, enum store_result result, const struct store_record *records,
-                             size_t num_records)
-{
-    struct acme *acme = account_of_store_call(call);
-    struct account *account = &acme->account;
-    if (result == STORE_OK && num_records == 1) {
-        struct err err = account_read_record(acme, records[0].value);
-        if (err_is(err)) {
-            account_fail_store(acme, "the stored ACME account", STORE_CORRUPT);
-            return;
-        }
-    } else if (result == STORE_NOT_FOUND) {
-        account->state = account->key_given ? ACCOUNT_KEYED : ACCOUNT_EMPTY;
-    } else {
-        account_fail_store(acme, "reading the stored ACME account", result);
-        return;
-    }
-    if (account->key)
-        account_announce(acme);
-    account_advance(acme);
-}
-
-static void account_read(struct acme *acme)
-{
-    struct account *account = &acme->account;
-    account->busy = account->read_once = true;
-    account->record_key.len = 0;
-    record_account_key(acme->options.directory_url, account->key_given, &account->record_key);
-    account->store_call.done = account_was_read;
-    acme->world.store->ops->get(acme->world.store, buf_slice(&account->record_key), &account->store_call);
-}
-
-static void account_write(struct acme *acme, enum store_condition condition,
-                          void (*done)(struct store_call *, enum store_result, const struct store_record *, size_t))
-{
-    struct account *account = &acme->account;
-    struct account_record record = {
-        .directory_url = acme->options.directory_url,
-        .thumbprint = buf_slice(&account->thumbprint),
-        .url = account->url.len ? buf_slice(&account->url) : SLICE_NONE,
-        .contact = buf_slice(&account->contact),
-        .key = account->key_given ? NULL : account->key,
-    };
-    struct buf value = {0};
-    record_write_account(&record, &value);
-    struct store_write write = {buf_slice(&account->record_key), buf_slice(&value), condition, 0};
-    account->busy = true;
-    account->store_call.done = done;
-    acme->world.store->ops->commit(acme->world.store, &write, 1, &account->store_call);
-    buf_cleanup_secret(&value);
-}
-
-static void account_key_was_stored(struct store_call *call, enum store_result result,
-                                   const struct store_record *records, size_t num_records)
-{
-    struct acme *acme = account_of_store_call(call);
-    struct account *account = &acme->account;
-    (void)records;
-    (void)num_records;
-    if (result == STORE_OK) {
-        account->state = ACCOUNT_KEYED;
-        account_announce(acme);
-        account_advance(acme);
-        return;
-    }
-    /* Perhaps it is written after all (UNKNOWN), perhaps another key is (CONFLICT): the next attempt reads first. */
-    key_free(account->key);
-    account->key = NULL;
-    account->thumbprint.len = 0;
-    account->state = ACCOUNT_UNREAD;
-    account_fail_store(acme, "storing the ACME account key", result);
-}
-
-static void account_make_key(struct acme *acme)
-{
-    struct evp_pkey_st *key = NULL;
-    struct err err = key_generate(KEY_P256, &key); /* ACME-34: fresh, and never a certificate's */
-    if (err_is(err)) {
-        account_fail(acme, PROBLEM_LOCAL, err, SLICE_LIT("no account key could be made"));
-        return;
-    }
-    account_set_key(&acme->account, key);
-    account_write(acme, STORE_ABSENT, account_key_was_stored); /* ACME-38: before newAccount */
 }
 
 /* --- the directory --- */
@@ -249,20 +155,24 @@ static void account_make_key(struct acme *acme)
 static void account_directory_came(struct request *request, const struct acme_reply *reply)
 {
     struct acme *acme = account_of_request(request);
-    if (err_is(reply->err) || reply->status != 200) {
-        account_fail_reply(acme, reply);
-        return;
-    }
+    struct arena arena = {0};
+    struct problem problem;
     struct directory directory;
-    struct err err = directory_read(reply->body, &directory);
-    if (err_is(err)) {
-        account_fail(acme, PROBLEM_TRANSIENT, err, slice_str(err.what));
+    struct err err = ERR_OK;
+    bool came = !err_is(reply->err) && reply->status == 200;
+    if (came)
+        err = directory_read(reply->body, &directory);
+    if (came && !err_is(err)) {
+        directory_cleanup(&acme->directory);
+        acme->directory = directory;
+        acme->directory_read_ms = acme_mono_ms(acme);
+        account_advance(acme);
         return;
     }
-    directory_cleanup(&acme->directory);
-    acme->directory = directory;
-    acme->directory_read_ms = acme_mono_ms(acme);
-    account_advance(acme);
+    problem = came ? problem_local(&arena, PROBLEM_TRANSIENT, err, slice_str(err.what))
+                   : problem_of_reply(&arena, reply, PROBLEM_AT_ACCOUNT, acme_wall_s(acme));
+    account_tell(acme, ACCOUNT_WANTED, &problem);
+    arena_cleanup(&arena);
 }
 
 static bool account_has_directory(const struct acme *acme)
@@ -301,6 +211,8 @@ static void account_is_known(struct acme *acme, const struct acme_reply *reply)
     account->url.len = 0;
     buf_append_slice(&account->url, reply->location);
     account->state = ACCOUNT_READY;
+    key_free(account->next_key); /* an exchange that did not come about */
+    account->next_key = NULL;
     if (reply->status == 201) /* an account that was there keeps what it had */
         account_keep_contact(acme);
     LOG_INFO_EVENT(acme->world.log, reply->status == 201 ? "acme_account_created" : "acme_account_found", /* ACME-28 */
@@ -362,15 +274,63 @@ static void account_register(struct acme *acme)
     buf_cleanup(&payload);
 }
 
+/* Those who want it made have it made. */
+static void account_is_missing(struct acme *acme)
+{
+    if (account_most_wanted(acme) == ACCOUNT_WANTED)
+        account_register(acme);
+    else
+        account_fail(acme, PROBLEM_ACCOUNT, err_make(ERR_STATE, 0, "account"),
+                     SLICE_LIT("there is no ACME account yet; the first order makes one"));
+}
+
 static void account_looked_up(struct request *request, const struct acme_reply *reply)
 {
     struct acme *acme = account_of_request(request);
     if (!err_is(reply->err) && (reply->status == 200 || reply->status == 201))
         account_is_known(acme, reply);
     else if (account_reply_says_unknown(reply))
-        account_register(acme);
+        account_is_missing(acme);
     else
         account_fail_reply(acme, reply);
+}
+
+/* --- which of two keys (ACME-36) --- */
+
+void account_exchanged(struct acme *acme)
+{
+    struct account *account = &acme->account;
+    account_set_key(account, account->next_key);
+    account->next_key = NULL;
+    account->key_doubtful = false;
+    account->state = account->url.len ? ACCOUNT_READY : ACCOUNT_KEYED;
+    LOG_INFO_EVENT(acme->world.log, "acme_account_key_exchanged", LOG_SLICE("account", buf_slice(&account->url)),
+                   LOG_SLICE("thumbprint", buf_slice(&account->thumbprint)));
+    account_announce(acme);
+    account_write(acme, STORE_ANY, account_url_was_stored);
+}
+
+static void account_asked_with_next(struct request *request, const struct acme_reply *reply)
+{
+    struct acme *acme = account_of_request(request);
+    struct account *account = &acme->account;
+    if (!err_is(reply->err) && (reply->status == 200 || reply->status == 201)) {
+        account_exchanged(acme);
+    } else if (account_reply_says_unknown(reply)) { /* then the old one must be known; only that ends the doubt */
+        account->key_doubtful = false;
+        account->state = ACCOUNT_KEYED;
+        account_advance(acme);
+    } else {
+        account_fail_reply(acme, reply);
+    }
+}
+
+static void account_ask_with_next(struct acme *acme)
+{
+    struct account *account = &acme->account;
+    account->busy = true;
+    request_send_by_key(&account->request, acme, account->next_key, acme->directory.new_account,
+                        SLICE_LIT(ACCOUNT_LOOK_UP), account_asked_with_next);
 }
 
 /* --- another contact (RFC 8555 §7.3.2) --- */
@@ -416,8 +376,23 @@ static void account_update(struct acme *acme)
 
 bool account_is_ready(const struct acme *acme)
 {
-    return !acme->account.busy && acme->account.state == ACCOUNT_READY && account_has_directory(acme) &&
+    const struct account *account = &acme->account;
+    return !account->busy && account->state == ACCOUNT_READY && !account->key_doubtful && account_has_directory(acme) &&
            !account_has_news(acme);
+}
+
+/* Past the directory. */
+static void account_advance_at_ca(struct acme *acme)
+{
+    struct account *account = &acme->account;
+    if (account->key_doubtful)
+        account_ask_with_next(acme);
+    else if (account->state == ACCOUNT_KEYED)
+        account_ask(acme, SLICE_LIT(ACCOUNT_LOOK_UP), account_looked_up); /* ACME-30 */
+    else if (account_has_news(acme))
+        account_update(acme);
+    else
+        account_tell(acme, ACCOUNT_WANTED, NULL);
 }
 
 void account_advance(struct acme *acme)
@@ -425,22 +400,24 @@ void account_advance(struct acme *acme)
     struct account *account = &acme->account;
     if (account->busy)
         return;
-    if (list_empty(&account->waiters) && (account->read_once || account->state != ACCOUNT_UNREAD))
+    bool unread = account->state == ACCOUNT_UNREAD;
+    if (list_empty(&account->waiters) && (account->read_once || !unread))
         return; /* nothing is asked of the CA, and no key is made, before somebody orders */
-    if (account->state == ACCOUNT_UNREAD) {
+    enum account_want want = account_most_wanted(acme);
+    if (unread && (want < DIRECTORY_WANTED || !account->read_once)) {
         account_read(acme);
-    } else if (account->state == ACCOUNT_EMPTY) {
+    } else if (account->state == ACCOUNT_EMPTY && want == ACCOUNT_WANTED) {
         account_make_key(acme);
     } else if (!account_has_directory(acme)) {
         account->busy = true;
         request_send(&account->request, acme, REQUEST_PLAIN, acme->options.directory_url, SLICE_LIT(""), false,
                      account_directory_came);
-    } else if (account->state == ACCOUNT_KEYED) {
-        account_ask(acme, SLICE_LIT("{\"onlyReturnExisting\":true}"), account_looked_up); /* ACME-30 */
-    } else if (account_has_news(acme)) {
-        account_update(acme);
     } else {
-        account_tell(acme, NULL);
+        account_tell(acme, DIRECTORY_WANTED, NULL);
+        if (account->state == ACCOUNT_EMPTY && want == ACCOUNT_WANTED_AS_IT_IS)
+            account_is_missing(acme);
+        else if (want < DIRECTORY_WANTED)
+            account_advance_at_ca(acme);
     }
 }
 

@@ -29,6 +29,8 @@ struct account {
     bool contact_told;    /* by an update, well or not: once is enough for this engine */
     bool replaced_once;   /* registered again after accountDoesNotExist; not again until an order has succeeded */
     struct evp_pkey_st *key;
+    struct evp_pkey_st *next_key; /* stored beside it: an exchange was begun; NULL: none */
+    bool key_doubtful;            /* the CA may know the one or the other: nothing else is asked before that is known */
     struct buf url, thumbprint, record_key;
     struct buf contact; /* what the CA was told last, as far as is known; empty: none */
     struct store_call store_call;
@@ -70,5 +72,28 @@ void account_stop_waiting(struct account_waiter *waiter);
 bool account_lost(struct acme *acme, struct slice url);
 /* An order went through: the account is a good one. */
 void account_proven(struct acme *acme);
+
+/* For account_record.c and account_change.c. */
+/* Reads the stored record and goes on. */
+void account_read(struct acme *acme);
+/* Makes a key, stores it and goes on. */
+void account_make_key(struct acme *acme);
+/* Writes all that is known of the account; the account is busy until then. `done` begins with account_of_store_call. */
+void account_write(struct acme *acme, enum store_condition condition,
+                   void (*done)(struct store_call *, enum store_result, const struct store_record *, size_t));
+/* The engine by the account's store call, which has come back. */
+struct acme *account_of_store_call(struct store_call *call);
+/* Takes the key over. */
+void account_set_key(struct account *account, struct evp_pkey_st *key);
+/* The CA was told what we are given now. */
+void account_keep_contact(struct acme *acme);
+/* There is no account any more: a key that is ours is thrown away, one that was given stays. */
+void account_forget(struct account *account);
+/* The CA has the next key now: it is ours, and stored as such. */
+void account_exchanged(struct acme *acme);
+/* account_known is due. */
+void account_announce(struct acme *acme);
+void account_fail(struct acme *acme, enum problem_class class, struct err err, struct slice detail);
+void account_fail_store(struct acme *acme, const char *doing, enum store_result result);
 
 #endif

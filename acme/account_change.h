@@ -18,10 +18,11 @@ enum acme_account_change_kind {
 /* Embedded by who asks; see call.h. */
 struct acme_account_change {
     struct acme_call call;
+    struct acme *acme;
     enum acme_account_change_kind kind;
     struct evp_pkey_st *new_key;
-    struct store_call store_call;
-    bool storing, sent;
+    bool parked; /* orders are running: goes on behind the last one */
+    bool sent, storing;
     void (*done)(struct acme_account_change *change, const struct problem *problem);
 };
 
@@ -41,5 +42,10 @@ struct acme_account_view {
 };
 
 struct acme_account_view acme_account_show(const struct acme *acme);
+
+/* For acme.c. A change waits for orders to end, and none may begin. */
+bool account_change_holds_orders(const struct acme *acme);
+/* Goes on where the last order has ended. */
+void account_change_advance(struct acme *acme);
 
 #endif

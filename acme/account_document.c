@@ -1,5 +1,6 @@
 #include "acme/account_document.h"
 
+#include "acme/jwk.h"
 #include "acme/jws.h"
 #include "base/json_read.h"
 #include "base/json_write.h"
@@ -33,7 +34,8 @@ struct err account_document_registration(const struct acme_options *options, boo
         account_write_contact(&w, options->email);
     if (options->eab_kid.len) {
         struct buf binding = {0};
-        err = jws_bind_account(key, options->eab_kid, options->eab_hmac_key, new_account, &binding); /* ACME-32 */
+        err = jws_bind_account(key, options->eab_kid, options->eab_mac, options->eab_hmac_key, new_account,
+                               &binding); /* ACME-32 */
         json_key(&w, "externalAccountBinding");
         json_raw(&w, binding.len ? buf_slice(&binding) : SLICE_LIT("null"));
         buf_cleanup(&binding);
@@ -48,6 +50,19 @@ void account_document_contact(struct slice email, struct buf *out)
     json_object(&w);
     account_write_contact(&w, email);
     json_end_object(&w);
+}
+
+void account_document_exchange(struct slice account_url, const struct evp_pkey_st *old_key, struct buf *out)
+{
+    struct buf jwk = {0};
+    struct json_writer w = json_writer_on(out);
+    jwk_write(old_key, &jwk);
+    json_object(&w);
+    json_put_string(&w, "account", account_url);
+    json_key(&w, "oldKey");
+    json_raw(&w, buf_slice(&jwk));
+    json_end_object(&w);
+    buf_cleanup(&jwk);
 }
 
 /* ---- what is answered ---- */

@@ -13,6 +13,8 @@ MUST_CHECK struct err account_document_registration(const struct acme_options *o
                                                     struct evp_pkey_st *key, struct slice new_account, struct buf *out);
 /* Appends the payload of an update of the contact; an empty address takes it away (§7.3.2). */
 void account_document_contact(struct slice email, struct buf *out);
+/* Appends the payload of the inner JWS of a key exchange (§7.3.5). */
+void account_document_exchange(struct slice account_url, const struct evp_pkey_st *old_key, struct buf *out);
 
 /* The document's own status is valid, or it has none (ACME-37). */
 bool account_document_is_usable(struct slice body);

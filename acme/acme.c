@@ -1,5 +1,7 @@
 #include "acme/acme.h"
 
+#include "acme/account_change.h"
+#include "acme/call.h"
 #include "acme/engine.h"
 #include "acme/jws.h"
 #include "acme/order.h"
@@ -74,6 +76,7 @@ static void acme_copy_options(struct acme *acme, const struct acme_options *opti
         .email = arena_copy(&acme->arena, options->email),
         .eab_kid = arena_copy(&acme->arena, options->eab_kid),
         .eab_hmac_key = buf_slice(&acme->eab_hmac_key),
+        .eab_mac = options->eab_mac,
         .max_running = options->max_running ? options->max_running : ACME_DEFAULT_RUNNING,
     };
 }
@@ -94,6 +97,8 @@ struct err acme_new(const struct acme_world *world, const struct acme_options *o
     list_init(&acme->queued);
     list_init(&acme->running);
     list_init(&acme->finished);
+    list_init(&acme->calls);
+    list_init(&acme->answered);
     acme->due_ms = INT64_MAX;
     if (given_key) {
         account_give_key(&acme->account, given_key);
@@ -114,6 +119,7 @@ void acme_free(struct acme *acme)
 {
     if (!acme)
         return;
+    call_cancel_all(acme);
     acme_free_orders(&acme->queued);
     acme_free_orders(&acme->running);
     acme_free_orders(&acme->finished);
@@ -129,6 +135,8 @@ void acme_free(struct acme *acme)
 static void acme_admit_orders(struct acme *acme)
 {
     struct list *node;
+    if (account_change_holds_orders(acme))
+        return;
     while (acme->num_running < acme->options.max_running && (node = list_first(&acme->queued))) {
         list_remove(node);
         list_append(&acme->running, node);
@@ -179,7 +187,9 @@ void acme_wake(struct acme *acme)
     acme_announce_account(acme);
     acme_wake_orders(acme);
     acme_tell_finished(acme);
+    call_tell_all(acme);
     acme_admit_orders(acme);
+    account_change_advance(acme);
     account_advance(acme);
     acme->waking = false;
     acme_ask_next_wake(acme);
@@ -195,6 +205,11 @@ struct slice acme_thumbprint(const struct acme *acme)
 struct slice acme_account_url(const struct acme *acme)
 {
     return acme->account.state == ACCOUNT_READY ? buf_slice(&acme->account.url) : SLICE_NONE;
+}
+
+int64_t acme_clock_skew_ms(const struct acme *acme)
+{
+    return acme->clock_guard.skew_ms;
 }
 
 struct acme_order *acme_order_new(struct acme *acme, const struct acme_order_spec *spec)

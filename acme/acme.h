@@ -13,6 +13,7 @@
 #define ACME_ACME_H
 
 #include "acme/challenge.h"
+#include "acme/jws.h"
 #include "acme/key.h"
 #include "acme/problem.h"
 #include "acme/store.h"
@@ -86,6 +87,7 @@ struct acme_options {
     struct slice email;           /* one address, without mailto: (ACME-27) */
     struct slice eab_kid;         /* external account binding, both or neither */
     struct slice eab_hmac_key;    /* base64url, as the CA gives it (ACME-33) */
+    enum jws_mac eab_mac;         /* zeroed: HS256 */
     struct slice account_key_pem; /* a key of one's own (P-256, P-384 or RSA); otherwise P-256 is made and stored */
     bool accept_terms;            /* without it no account is made where the CA has terms (ACME-26) */
     unsigned max_running;         /* orders at once; 0: ACME_DEFAULT_RUNNING */
@@ -106,8 +108,8 @@ struct slice acme_thumbprint(const struct acme *acme);
 /* The account's URL; ptr NULL until the CA has told it. */
 struct slice acme_account_url(const struct acme *acme);
 
-/* How far this machine's clock is ahead of the CA's, by the Date of its last answer; negative: behind; 0: it fits, or nothing
- * has been heard. */
+/* How far this machine's clock is ahead of the CA's, by the Date of its last answer; negative: behind; 0: nothing has been
+ * heard yet. */
 int64_t acme_clock_skew_ms(const struct acme *acme);
 
 /* Both views, valid while `done` runs. */

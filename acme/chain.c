@@ -2,6 +2,7 @@
 
 #include "acme/key.h"
 #include "acme/pem.h"
+#include "base/b64url.h"
 #include "base/url.h"
 
 #include <arpa/inet.h>
@@ -12,7 +13,13 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-enum { CHAIN_CLOCK_SKEW_S = 300, CHAIN_MAX_NAMES = 100, CHAIN_MAX_NAME_BYTES = 253 };
+enum {
+    CHAIN_CLOCK_SKEW_S = 300,
+    CHAIN_MAX_NAMES = 100,
+    CHAIN_MAX_NAME_BYTES = 253,
+    CHAIN_MAX_SERIAL_BYTES = 64,
+    CHAIN_MAX_KEY_ID_BYTES = 64
+};
 
 void chain_cleanup(struct chain *chain)
 {
@@ -70,7 +77,7 @@ static struct err chain_read_serial(struct chain *chain, const X509 *leaf)
 {
     uint8_t *octets = NULL;
     int len = i2c_ASN1_INTEGER(X509_get0_serialNumber(leaf), NULL);
-    if (len <= 0 || len > 64)
+    if (len <= 0 || len > CHAIN_MAX_SERIAL_BYTES)
         return chain_broken("certificate with an unreadable serial number");
     octets = arena_alloc(&chain->arena, (size_t)len);
     uint8_t *at = octets;
@@ -175,6 +182,32 @@ void chain_write_pem(const struct chain *chain, struct buf *out)
 {
     for (size_t i = 0; i < chain->num_certs; i++)
         pem_write(out, "CERTIFICATE", chain->certs[i].der);
+}
+
+/* From the DER's content octets, so that a leading 00 of the serial is kept. */
+static bool chain_write_ari_id(const X509 *leaf, struct buf *out)
+{
+    const ASN1_OCTET_STRING *issuer = X509_get0_authority_key_id((X509 *)leaf);
+    const ASN1_INTEGER *serial = X509_get0_serialNumber(leaf);
+    uint8_t octets[CHAIN_MAX_SERIAL_BYTES], *at = octets;
+    int len = i2c_ASN1_INTEGER(serial, NULL);
+    if (!issuer || ASN1_STRING_length(issuer) <= 0 || ASN1_STRING_length(issuer) > CHAIN_MAX_KEY_ID_BYTES || len <= 0 ||
+        len > CHAIN_MAX_SERIAL_BYTES)
+        return false;
+    i2c_ASN1_INTEGER(serial, &at);
+    b64url_encode(out, slice_make(ASN1_STRING_get0_data(issuer), (size_t)ASN1_STRING_length(issuer)));
+    buf_append_char(out, '.');
+    b64url_encode(out, slice_make(octets, (size_t)len));
+    return true;
+}
+
+struct err chain_ari_id(struct slice leaf_der, struct buf *out)
+{
+    const uint8_t *at = (const uint8_t *)leaf_der.ptr;
+    X509 *leaf = leaf_der.len <= LIMIT_CHAIN_BYTES ? d2i_X509(NULL, &at, (long)leaf_der.len) : NULL;
+    bool ok = leaf && chain_write_ari_id(leaf, out);
+    X509_free(leaf);
+    return ok ? ERR_OK : chain_broken("certificate without an authority key identifier");
 }
 
 const char *chain_fault_text(enum chain_fault fault)

@@ -3,6 +3,7 @@
 #include "acme/request.h"
 #include "base/json_read.h"
 #include "base/limits.h"
+#include "base/url.h"
 
 void directory_cleanup(struct directory *directory)
 {
@@ -33,6 +34,16 @@ static void directory_read_profiles(const struct json *profiles, struct director
     for (const struct json *at = profiles->first; at && directory->num_profiles < DIRECTORY_MAX_PROFILES; at = at->next)
         if (at->key.len > 0 && at->key.len <= DIRECTORY_MAX_PROFILE_BYTES)
             directory->profiles[directory->num_profiles++] = arena_copy(&directory->arena, at->key);
+}
+
+static void directory_read_identities(const struct json *identities, struct directory *directory)
+{
+    if (!identities || identities->kind != JSON_ARRAY)
+        return;
+    for (const struct json *at = identities->first; at && directory->num_caa_identities < DIRECTORY_MAX_IDENTITIES;
+         at = at->next)
+        if (at->kind == JSON_STRING && name_is_dns(at->string, false))
+            directory->caa_identities[directory->num_caa_identities++] = arena_copy(&directory->arena, at->string);
 }
 
 static bool directory_has_profile(const struct directory *directory, struct slice name)
@@ -76,6 +87,7 @@ static struct err directory_read_json(const struct json *json, struct directory 
     struct slice terms = json_get_string(meta, "termsOfService");
     directory->terms_url = terms.len ? arena_copy(arena, slice_first(terms, 2048)) : SLICE_NONE;
     directory_read_profiles(json_get(meta, "profiles"), directory);
+    directory_read_identities(json_get(meta, "caaIdentities"), directory);
     directory->external_account_required = json_get_bool(meta, "externalAccountRequired");
     return ERR_OK;
 }

@@ -4,6 +4,7 @@
 
 #include "acme/account.h"
 #include "acme/acme.h"
+#include "acme/clock_guard.h"
 #include "acme/directory.h"
 #include "acme/leftovers.h"
 #include "acme/nonce.h"
@@ -20,13 +21,16 @@ struct acme {
     struct directory directory; /* new_order.ptr NULL: not read yet */
     int64_t directory_read_ms;  /* monotonic */
     struct account account;
+    struct clock_guard clock_guard;
     struct leftovers leftovers;
 
     struct list queued, running, finished; /* orders */
     size_t num_running;
-    int64_t due_ms; /* the earliest wake that is needed; INT64_MAX: none */
-    bool waking;    /* within acme_wake, which asks for the next wake at its end */
-    bool announce;  /* account_known is due */
+    struct list calls, answered;        /* of struct acme_call: under way; `done` is due */
+    struct acme_account_change *change; /* under way */
+    int64_t due_ms;                     /* the earliest wake that is needed; INT64_MAX: none */
+    bool waking;                        /* within acme_wake, which asks for the next wake at its end */
+    bool announce;                      /* account_known is due */
 };
 
 int64_t acme_mono_ms(const struct acme *acme);

@@ -135,28 +135,56 @@ static bool jws_decode_mac_key(struct slice text, struct buf *out)
     return ok;
 }
 
-static void jws_write_binding_header(struct slice kid, struct slice url, struct buf *out)
+static const char *const jws_mac_names[] = {[JWS_HS256] = "HS256", [JWS_HS384] = "HS384", [JWS_HS512] = "HS512"};
+
+const char *jws_mac_name(enum jws_mac mac)
+{
+    return jws_mac_names[mac];
+}
+
+bool jws_mac_from_name(struct slice name, enum jws_mac *out_mac)
+{
+    for (enum jws_mac mac = JWS_HS256; mac <= JWS_HS512; mac++)
+        if (slice_eq(name, slice_str(jws_mac_names[mac]))) {
+            *out_mac = mac;
+            return true;
+        }
+    return false;
+}
+
+static const EVP_MD *jws_mac_digest(enum jws_mac mac)
+{
+    switch (mac) {
+    case JWS_HS256: break;
+    case JWS_HS384: return EVP_sha384();
+    case JWS_HS512: return EVP_sha512();
+    }
+    return EVP_sha256();
+}
+
+static void jws_write_binding_header(struct slice kid, enum jws_mac mac, struct slice url, struct buf *out)
 {
     struct json_writer w = json_writer_on(out);
     json_object(&w);
-    json_put_str(&w, "alg", "HS256");
+    json_put_str(&w, "alg", jws_mac_name(mac));
     json_put_string(&w, "kid", kid);
     json_put_string(&w, "url", url);
     json_end_object(&w);
 }
 
-struct err jws_bind_account(const struct evp_pkey_st *account_key, struct slice kid, struct slice hmac_key,
-                            struct slice new_account_url, struct buf *out)
+struct err jws_bind_account(const struct evp_pkey_st *account_key, struct slice kid, enum jws_mac mac,
+                            struct slice hmac_key, struct slice new_account_url, struct buf *out)
 {
     struct buf mac_key = {0}, header = {0}, jwk = {0}, input = {0}, signature = {0};
-    uint8_t mac[EVP_MAX_MD_SIZE];
-    unsigned mac_len = 0;
+    uint8_t code[EVP_MAX_MD_SIZE];
+    unsigned code_len = 0;
     bool ok = jws_decode_mac_key(hmac_key, &mac_key) && jwk_write(account_key, &jwk);
     if (ok) {
-        jws_write_binding_header(kid, new_account_url, &header);
+        jws_write_binding_header(kid, mac, new_account_url, &header);
         size_t header_len = jws_write_input(buf_slice(&header), buf_slice(&jwk), &input);
-        ok = HMAC(EVP_sha256(), mac_key.ptr, mac_key.len, (const uint8_t *)input.ptr, input.len, mac, &mac_len) != NULL;
-        b64url_encode(&signature, slice_make(mac, mac_len));
+        ok = HMAC(jws_mac_digest(mac), mac_key.ptr, mac_key.len, (const uint8_t *)input.ptr, input.len, code,
+                  &code_len) != NULL;
+        b64url_encode(&signature, slice_make(code, code_len));
         jws_write_body(buf_slice(&input), header_len, buf_slice(&signature), out);
     }
     buf_cleanup_secret(&mac_key);

@@ -22,9 +22,17 @@ struct jws_request {
 /* The whole body of the POST. ERR_TLS where the key cannot sign. */
 MUST_CHECK struct err jws_sign(const struct jws_request *request, struct buf *out);
 
-/* RFC 8555 §7.3.4: the externalAccountBinding member: the account's JWK, authenticated by the CA's MAC key. `hmac_key` is
- * base64url, with or without padding; the algorithm is HS256. ERR_INPUT where the key is not base64. */
-MUST_CHECK struct err jws_bind_account(const struct evp_pkey_st *account_key, struct slice kid, struct slice hmac_key,
-                                       struct slice new_account_url, struct buf *out);
+/* Of an external account binding. The CA says which; nearly all take HS256 alone, also those that hand out keys of 48 or 64
+ * bytes, so that a key's length tells nothing. */
+enum jws_mac { JWS_HS256, JWS_HS384, JWS_HS512 };
+
+/* "HS256" and so on. */
+const char *jws_mac_name(enum jws_mac mac);
+bool jws_mac_from_name(struct slice name, enum jws_mac *out_mac);
+
+/* RFC 8555 §7.3.4: the externalAccountBinding member: the account's JWK, authenticated by the CA's MAC key (ACME-32,
+ * ACME-33). `hmac_key` is base64url, with or without padding. ERR_INPUT where the key is not base64. */
+MUST_CHECK struct err jws_bind_account(const struct evp_pkey_st *account_key, struct slice kid, enum jws_mac mac,
+                                       struct slice hmac_key, struct slice new_account_url, struct buf *out);
 
 #endif

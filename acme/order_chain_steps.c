@@ -95,7 +95,7 @@ static struct err send_alternate(const struct order_progress *progress, struct o
 
 static struct order_verdict recv_alternate(struct order_progress *progress, const struct order_answer *answer)
 {
-    struct chain chain;
+    struct chain chain = {0};
     progress->at_alternate++;
     if (order_read_chain(progress, answer, &chain)) {
         progress->num_alternates_failed++;

@@ -25,12 +25,12 @@ void record_journal_key(struct slice record, struct buf *out)
     buf_append_slice(out, record);
 }
 
-static void record_put_key(struct json_writer *w, const struct evp_pkey_st *key)
+static void record_put_key(struct json_writer *w, const char *member, const struct evp_pkey_st *key)
 {
     struct buf pem = {0};
     buf_reserve(&pem, 4096); /* no copy of the key stays behind in a reallocation */
     key_write_pem(key, &pem);
-    json_put_string(w, "key", buf_slice(&pem));
+    json_put_string(w, member, buf_slice(&pem));
     buf_cleanup_secret(&pem);
 }
 
@@ -42,7 +42,7 @@ static void record_put_url(struct json_writer *w, const char *key, struct slice 
 
 void record_write_account(const struct account_record *record, struct buf *out)
 {
-    buf_reserve(out, 8192);
+    buf_reserve(out, 12288);
     struct json_writer w = json_writer_on(out);
     json_object(&w);
     json_put_int(&w, "version", RECORD_VERSION);
@@ -52,7 +52,9 @@ void record_write_account(const struct account_record *record, struct buf *out)
     if (record->contact.len)
         json_put_string(&w, "contact", record->contact);
     if (record->key)
-        record_put_key(&w, record->key);
+        record_put_key(&w, "key", record->key);
+    if (record->next_key)
+        record_put_key(&w, "next_key", record->next_key);
     json_end_object(&w);
     buf_append_char(out, '\n');
 }
@@ -70,9 +72,9 @@ static struct err record_parse(struct arena *arena, struct slice text, struct js
 }
 
 /* NULL where the record has none. */
-static struct err record_get_key(const struct json *json, struct evp_pkey_st **out_key)
+static struct err record_get_key(const struct json *json, const char *member, struct evp_pkey_st **out_key)
 {
-    struct slice pem = json_get_string(json, "key");
+    struct slice pem = json_get_string(json, member);
     *out_key = NULL;
     return pem.ptr ? key_read_pem(pem, out_key) : ERR_OK;
 }
@@ -85,9 +87,13 @@ static struct slice record_get(struct arena *arena, const struct json *json, con
 
 static struct err record_read_account_json(struct arena *arena, const struct json *json, struct account_record *record)
 {
-    struct err err = record_get_key(json, &record->key);
-    if (err_is(err))
+    struct err err = record_get_key(json, "key", &record->key);
+    if (!err_is(err))
+        err = record_get_key(json, "next_key", &record->next_key);
+    if (err_is(err)) {
+        key_free(record->key);
         return err;
+    }
     record->directory_url = record_get(arena, json, "directory");
     record->thumbprint = record_get(arena, json, "thumbprint");
     record->url = record_get(arena, json, "url");
@@ -99,6 +105,7 @@ static struct err record_read_account_json(struct arena *arena, const struct jso
     if (record->directory_url.ptr && record->thumbprint.ptr && fits)
         return ERR_OK;
     key_free(record->key);
+    key_free(record->next_key);
     return err_make(ERR_INPUT, 0, "account record is incomplete or contradicts itself");
 }
 
@@ -135,7 +142,7 @@ void record_write_journal(const struct journal *journal, struct buf *out)
     json_put_int(&w, "created_s", journal->created_s);
     if (journal->expires_s)
         json_put_int(&w, "expires_s", journal->expires_s);
-    record_put_key(&w, journal->key);
+    record_put_key(&w, "key", journal->key);
     json_end_object(&w);
     buf_append_char(out, '\n');
 }
@@ -157,7 +164,7 @@ static bool record_get_names(struct arena *arena, const struct json *json, struc
 
 static struct err record_read_journal_json(struct arena *arena, const struct json *json, struct journal *journal)
 {
-    struct err err = record_get_key(json, &journal->key);
+    struct err err = record_get_key(json, "key", &journal->key);
     if (err_is(err))
         return err;
     journal->directory_url = record_get(arena, json, "directory");

@@ -16,10 +16,11 @@ void record_journal_key(struct slice record, struct buf *out);
 
 struct account_record {
     struct slice directory_url;
-    struct slice thumbprint; /* of the key that the account is for */
-    struct slice url;        /* ptr NULL until the CA has told it */
-    struct slice contact;    /* what the CA was told last, taken or not; ptr NULL: nothing */
-    struct evp_pkey_st *key; /* NULL where the key is not stored here */
+    struct slice thumbprint;      /* of the key that the account is for */
+    struct slice url;             /* ptr NULL until the CA has told it */
+    struct slice contact;         /* what the CA was told last, taken or not; ptr NULL: nothing */
+    struct evp_pkey_st *key;      /* NULL where the key is not stored here */
+    struct evp_pkey_st *next_key; /* NULL: no exchange of the key has been begun (ACME-36) */
 };
 
 void record_write_account(const struct account_record *record, struct buf *out);

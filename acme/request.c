@@ -21,6 +21,8 @@ static void request_cleanup(struct request *request)
     buf_cleanup_secret(&request->payload);
     buf_cleanup(&request->url);
     buf_cleanup(&request->kid);
+    key_free(request->key);
+    request->key = NULL;
 }
 
 static void request_finish(struct request *request, const struct acme_reply *reply)
@@ -60,10 +62,28 @@ static bool request_is_bad_nonce(const struct acme_reply *reply)
     return bad;
 }
 
+/* The Date of an answer that no cache can have kept: one with a nonce. */
+static void request_look_at_date(struct acme *acme, const struct acme_reply *reply)
+{
+    const struct clock_guard *guard = &acme->clock_guard;
+    if (!reply->replay_nonce.ptr ||
+        !clock_guard_take(&acme->clock_guard, reply->date, acme->world.clock->wall_ms(acme->world.clock)))
+        return;
+    if (guard->off)
+        LOG_WARN_EVENT(acme->world.log, "clock_skewed", LOG_INT("ahead_s", guard->skew_ms / 1000),
+                       LOG_SLICE("directory", acme->options.directory_url),
+                       LOG_STR("msg", "this machine's clock is more than five minutes from the CA's: set it, or new "
+                                      "certificates look invalid here and renewals come at the wrong time"));
+    else
+        LOG_INFO_EVENT(acme->world.log, "clock_fits", LOG_SLICE("directory", acme->options.directory_url));
+}
+
 static void request_keep_nonce(struct request *request, const struct acme_reply *reply)
 {
-    if (!err_is(reply->err))
-        nonce_put(&request->acme->nonces, reply->replay_nonce, acme_mono_ms(request->acme));
+    if (err_is(reply->err))
+        return;
+    request_look_at_date(request->acme, reply);
+    nonce_put(&request->acme->nonces, reply->replay_nonce, acme_mono_ms(request->acme));
 }
 
 static void request_answered(struct transport_call *call, const struct acme_reply *reply)
@@ -87,7 +107,7 @@ static void request_sign(struct request *request, struct slice nonce)
     struct acme *acme = request->acme;
     struct buf body = {0};
     struct jws_request jws = {
-        .key = acme->account.key,
+        .key = request->key ? request->key : acme->account.key,
         .nonce = nonce,
         .url = buf_slice(&request->url),
         .kid = request->signer == REQUEST_BY_ACCOUNT ? buf_slice(&request->kid) : SLICE_NONE,
@@ -150,6 +170,16 @@ void request_send(struct request *request, struct acme *acme, enum request_signe
     buf_append_slice(&request->payload, payload);
     if (signer == REQUEST_BY_ACCOUNT)
         buf_append_slice(&request->kid, buf_slice(&acme->account.url));
+    request_start(request);
+}
+
+void request_send_by_key(struct request *request, struct acme *acme, struct evp_pkey_st *key, struct slice url,
+                         struct slice payload, void (*done)(struct request *request, const struct acme_reply *reply))
+{
+    *request =
+        (struct request){.acme = acme, .done = done, .signer = REQUEST_BY_KEY, .key = key_ref(key), .busy = true};
+    buf_append_slice(&request->url, url);
+    buf_append_slice(&request->payload, payload);
     request_start(request);
 }
 

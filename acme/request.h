@@ -10,10 +10,11 @@
 #include "base/buf.h"
 
 struct acme;
+struct evp_pkey_st;
 
 enum request_signer {
-    REQUEST_PLAIN,     /* GET without a signature: the directory alone (ACME-13) */
-    REQUEST_BY_KEY,    /* POST with `jwk`: newAccount (ACME-9) */
+    REQUEST_PLAIN,     /* GET without a signature: directory and renewalInfo (ACME-13) */
+    REQUEST_BY_KEY,    /* POST with `jwk`: newAccount, and revokeCert by the certificate's key (ACME-9) */
     REQUEST_BY_ACCOUNT /* POST with `kid` */
 };
 
@@ -22,6 +23,7 @@ struct request {
     struct transport_call call;
     void (*done)(struct request *request, const struct acme_reply *reply);
     enum request_signer signer;
+    struct evp_pkey_st *key; /* a reference; NULL: the account's */
     struct buf url, payload,
         kid;          /* kid: the account at the time of asking; another request may find it lost meanwhile */
     bool wants_chain; /* Accept: application/pem-certificate-chain (ACME-63) */
@@ -38,6 +40,9 @@ bool request_url_is_valid(struct slice url);
 void request_send(struct request *request, struct acme *acme, enum request_signer signer, struct slice url,
                   struct slice payload, bool wants_chain,
                   void (*done)(struct request *request, const struct acme_reply *reply));
+/* The same as REQUEST_BY_KEY, with another key than the account's; a reference is taken. */
+void request_send_by_key(struct request *request, struct acme *acme, struct evp_pkey_st *key, struct slice url,
+                         struct slice payload, void (*done)(struct request *request, const struct acme_reply *reply));
 /* No `done` after this. Harmless when idle. */
 void request_cancel(struct request *request);
 

@@ -130,6 +130,7 @@ static void keeper_look_rings(struct alarm *alarm)
         keeper->settled = true;
         keeper_draft(keeper); /* also where no name is to be served: whoever waits for it can begin */
     }
+    keeper_commands_look(keeper);
     keeper_state_flush(keeper);
     keeper_arm(keeper);
 }
@@ -155,6 +156,7 @@ static void keeper_free(struct grave *grave)
 static void keeper_silence(struct keeper *keeper)
 {
     struct store *store = keeper->world.store;
+    keeper_commands_free(keeper);
     keeper_engines_free(keeper); /* withdraws what is published */
     alarm_stop(&keeper->look);
     if (keeper->num_state_batch)
@@ -182,6 +184,7 @@ struct err keeper_new(const struct keeper_world *world, const struct config *con
     keeper_publish_init(keeper);
     keeper_load_init(keeper);
     keeper_state_init(keeper);
+    keeper_commands_init(keeper);
     struct internal_ca *root = NULL;
     struct err err = own_certs_new(config, NULL, &keeper->own, out_mistake);
     if (!err_is(err))

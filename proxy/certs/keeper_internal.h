@@ -158,6 +158,10 @@ struct keeper {
     struct list publications; /* of struct keeper_publication: challenges */
     struct list announcing;   /* of struct keeper_name */
 
+    struct list commands; /* of struct keeper_command, also of those that have ended */
+    size_t num_commands;
+    uint64_t last_command;
+
     struct grave grave;
 };
 
@@ -173,6 +177,12 @@ void keeper_look_all(struct keeper *keeper);
 /* A failure of the keeper's own that a person should read. */
 void keeper_log_failure(struct keeper *keeper, const char *event, struct slice name, struct err err,
                         const char *sentence);
+
+/* keeper_commands.c */
+void keeper_commands_init(struct keeper *keeper);
+/* How they stand, behind whatever may have changed it. */
+void keeper_commands_look(struct keeper *keeper);
+void keeper_commands_free(struct keeper *keeper);
 
 /* keeper_config.c */
 /* The names of keeper->config, those that are there already kept. */

@@ -11,6 +11,11 @@ const struct command manual_commands[] = {
     {"check", cli_check, "", "validate, and print every effective value with its source"},
     {"healthcheck", cli_healthcheck, "[--ready]", "ask the running process: 0 alive (or ready), 1 not"},
     {"status", cli_status, "[--json]", "the names with their certificates; 1 where one is missing or ends soon"},
+    {"renew", cli_renew, "NAME [--force] [--wait]",
+     "order a new certificate now, whatever our own back-off says; `--force`: whatever the CA asked to wait, too; "
+     "`--wait`: until it is served"},
+    {"doctor", cli_doctor, "[--json] [NAME]",
+     "why certificates will not come, or did not: DNS, port 80, CAA, clock, CA, storage; 1 where something fails"},
     {"drain", cli_drain, "", "ask the running process to finish what it does and end, as TERM does"},
     {"ca", cli_ca, "",
      "the local CA's root in PEM; on standard error its fingerprint, and how machines come to trust it"},

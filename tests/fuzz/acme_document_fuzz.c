@@ -95,8 +95,10 @@ static void try_records(struct slice text)
     struct arena arena = {0};
     struct account_record account;
     struct journal journal;
-    if (!err_is(record_read_account(&arena, text, &account)))
+    if (!err_is(record_read_account(&arena, text, &account))) {
         key_free(account.key);
+        key_free(account.next_key);
+    }
     if (!err_is(record_read_journal(&arena, text, &journal)))
         key_free(journal.key);
     arena_cleanup(&arena);

@@ -220,6 +220,24 @@ static void kw_alive(uv_async_t *async)
     (void)async;
 }
 
+static const char kw_behind_base[] = "https://acme-v02.api.letsencrypt.org/";
+
+static void kw_send(struct transport *transport, const struct acme_request *request, struct transport_call *call)
+{
+    struct kw *world = container_of(transport, struct kw, transport);
+    bool behind = slice_starts(request->url, slice_str(kw_behind_base));
+    struct transport *way = behind ? &world->behind.transport : &world->ca.transport;
+    way->ops->send(way, request, call);
+}
+
+static void kw_cancel(struct transport *transport, struct transport_call *call)
+{
+    struct kw *world = container_of(transport, struct kw, transport);
+    world->ca.transport.ops->cancel(&world->ca.transport, call); /* which does not look whose it is */
+}
+
+static const struct transport_ops kw_transport_ops = {kw_send, kw_cancel};
+
 void kw_init(struct kw *world)
 {
     *world = (struct kw){.clock = {kw_wall_ms, kw_mono_ms}, .wall_ms = INT64_C(1800000000000), .mono_ms = 5000};
@@ -229,8 +247,12 @@ void kw_init(struct kw *world)
     world->log = log_new(world->log_fd, LOG_FORMAT_JSON, LOG_LEVEL_DEBUG);
     world->ring = log_ring_new(world->log, "control");
     scripted_ca_init(&world->ca, &world->clock);
-    world->ca.served = kw_served;
-    world->ca.served_ctx = world;
+    scripted_ca_init(&world->behind, &world->clock);
+    world->behind.base = kw_behind_base;
+    world->behind.next_nonce = 1000000;
+    world->ca.served = world->behind.served = kw_served;
+    world->ca.served_ctx = world->behind.served_ctx = world;
+    world->transport = (struct transport){&kw_transport_ops};
     memory_store_init(&world->disk.memory);
 }
 
@@ -245,6 +267,7 @@ void kw_cleanup(struct kw *world)
     log_free(world->log);
     close(world->log_fd);
     scripted_ca_cleanup(&world->ca);
+    scripted_ca_cleanup(&world->behind);
     memory_store_cleanup(&world->disk.memory);
 }
 
@@ -298,7 +321,7 @@ struct side *kw_start(struct kw *world, const char *const *entries)
                                   .log = world->ring,
                                   .clock = &world->clock,
                                   .store = &side->store,
-                                  .transport = &world->ca.transport,
+                                  .transport = &world->transport,
                                   .ctx = side,
                                   .publish = side_publish};
     if (err_is(keeper_new(&around, side->config, &side->keeper, &mistake))) {
@@ -322,7 +345,7 @@ bool kw_reload(struct side *side, const char *const *entries)
     struct keeper_change change;
     struct buf mistake = {0};
     struct config *next = side_config(entries);
-    struct err err = keeper_prepare(side->keeper, next, &side->world->ca.transport, &change, &mistake);
+    struct err err = keeper_prepare(side->keeper, next, &side->world->transport, &change, &mistake);
     if (!err_is(err))
         keeper_apply(side->keeper, &change);
     buf_cleanup(&mistake);
@@ -364,7 +387,7 @@ static bool kw_step(struct kw *world)
         moved = side->keeper && (shelf_grant(side) || shelf_answer(side));
     }
     return moved || memory_store_answer(&world->disk.memory) || scripted_ca_answer(&world->ca) ||
-           !list_empty(&world->loop->deferred);
+           scripted_ca_answer(&world->behind) || !list_empty(&world->loop->deferred);
 }
 
 void kw_rest(struct kw *world)
@@ -402,6 +425,11 @@ static void kw_tick(struct kw *world, int64_t until_ms)
                 alarm_check(&world->sides[i].keeper->issuers[rank].alarm);
             alarm_check(&world->sides[i].keeper->look);
         }
+}
+
+void kw_tick_to_next(struct kw *world)
+{
+    kw_tick(world, world->mono_ms + 60000);
 }
 
 void kw_pass(struct kw *world, int64_t ms)

@@ -10,6 +10,9 @@
 
 enum { WORLD_MAX_SIDES = 3 };
 
+/* A fallback has to be a public CA. */
+#define KW_FALLBACK "https://acme-v02.api.letsencrypt.org/dir"
+
 /* What the sides share: records, and who may write. */
 struct shelf_disk {
     struct memory_store memory;
@@ -43,7 +46,8 @@ struct kw {
     struct log *log;
     struct log_ring *ring;
     int log_fd;
-    struct scripted_ca ca;
+    struct scripted_ca ca, behind; /* behind: of KW_FALLBACK */
+    struct transport transport;    /* to both */
     struct shelf_disk disk;
     struct side sides[WORLD_MAX_SIDES];
 };
@@ -64,6 +68,8 @@ void kw_rest(struct kw *world);
 void kw_pass(struct kw *world, int64_t ms);
 /* The same, a step at a time, until *condition: states that do not last are seen. */
 void kw_until(struct kw *world, const bool *condition);
+/* Moves the clocks to what is due next, a minute at the most. */
+void kw_tick_to_next(struct kw *world);
 /* Real time, for what runs on the loop's own deadlines. */
 void kw_wait_real(struct kw *world, int64_t ms);
 /* How many log lines so far contain both texts (the second may be NULL). */

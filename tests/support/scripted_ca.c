@@ -21,6 +21,8 @@
 #include <stdlib.h>
 
 const char scripted_ca_directory_url[] = "https://ca.test/dir";
+/* In all that it writes, until it is sent. */
+static const struct slice ca_base = SLICE_LIT("https://ca.test/");
 
 struct ca_reply {
     struct err err;
@@ -65,6 +67,13 @@ static uint64_t ca_random(struct scripted_ca *ca)
     return ca->random >> 33;
 }
 
+/* What follows its base; ptr NULL where the URL is not its own. */
+static struct slice ca_path_of(const struct scripted_ca *ca, struct slice url)
+{
+    struct slice base = slice_str(ca->base);
+    return slice_starts(url, base) ? slice_skip(url, base.len) : SLICE_NONE;
+}
+
 /* --- answers --- */
 
 static void ca_give_nonce(struct scripted_ca *ca, struct ca_reply *reply)
@@ -97,6 +106,10 @@ struct ca_target {
 };
 
 #include "scripted_ca_jws.c" // NOLINT(bugprone-suspicious-include): a part, see its header
+
+#include "scripted_ca_ari.c" // NOLINT(bugprone-suspicious-include): a part, see its header
+
+#include "scripted_ca_changes.c" // NOLINT(bugprone-suspicious-include): a part, see its header
 
 #include "scripted_ca_orders.c" // NOLINT(bugprone-suspicious-include): a part, see its header
 
@@ -132,6 +145,10 @@ static void ca_write_directory(const struct scripted_ca *ca, struct ca_reply *re
     json_put_str(&w, "newOrder", "https://ca.test/new-order");
     if (ca->has_renewal_info)
         json_put_str(&w, "renewalInfo", "https://ca.test/renewal-info");
+    if (!ca->has_no_changes) {
+        json_put_str(&w, "keyChange", "https://ca.test/key-change");
+        json_put_str(&w, "revokeCert", "https://ca.test/revoke");
+    }
     json_key(&w, "newAuthz");
     json_raw(&w, SLICE_LIT("null"));
     ca_write_meta(ca, &w);
@@ -139,19 +156,28 @@ static void ca_write_directory(const struct scripted_ca *ca, struct ca_reply *re
 }
 
 static const char *const ca_paths[] = {
-    [CA_DIRECTORY] = "dir",        [CA_NEW_NONCE] = "nonce",      [CA_NEW_ACCOUNT] = "new-account",
-    [CA_NEW_ORDER] = "new-order",  [CA_ORDER] = "order/",         [CA_AUTHZ] = "authz/",
-    [CA_CHALLENGE] = "challenge/", [CA_FINALIZE] = "finalize/",   [CA_CERTIFICATE] = "certificate/",
-    [CA_ACCOUNT] = "account/",     [CA_ALTERNATE] = "alternate/",
+    [CA_DIRECTORY] = "dir",
+    [CA_NEW_NONCE] = "nonce",
+    [CA_NEW_ACCOUNT] = "new-account",
+    [CA_NEW_ORDER] = "new-order",
+    [CA_ORDER] = "order/",
+    [CA_AUTHZ] = "authz/",
+    [CA_CHALLENGE] = "challenge/",
+    [CA_FINALIZE] = "finalize/",
+    [CA_CERTIFICATE] = "certificate/",
+    [CA_ACCOUNT] = "account/",
+    [CA_ALTERNATE] = "alternate/",
+    [CA_KEY_CHANGE] = "key-change",
+    [CA_REVOKE] = "revoke",
+    [CA_RENEWAL_INFO] = "renewal-info/",
 };
 
-static struct ca_target ca_target_of(struct slice url)
+static struct ca_target ca_target_of(const struct scripted_ca *ca, struct slice url)
 {
-    static const struct slice prefix = SLICE_LIT("https://ca.test/");
     struct ca_target target = {.place = CA_NOWHERE};
-    if (!slice_starts(url, prefix))
+    struct slice path = ca_path_of(ca, url);
+    if (!path.ptr)
         return target;
-    struct slice path = slice_skip(url, prefix.len);
     for (enum ca_place place = CA_DIRECTORY; place < CA_NOWHERE; place++) {
         struct slice want = slice_str(ca_paths[place]);
         if (place < CA_ORDER ? slice_eq(path, want) : slice_starts(path, want)) {
@@ -210,8 +236,15 @@ static void ca_serve_post(struct scripted_ca *ca, struct ca_call *call, const st
         ;
     else if (target->place == CA_NEW_ACCOUNT)
         ca_new_account(ca, &question, &call->reply);
+    else if (target->place == CA_REVOKE)
+        ca_revoke(ca, &question, &call->reply);
     else if (question.account < 0)
         ca_fault(ca, "jwk where kid belongs (ACME-9)");
+    else if (target->place == CA_KEY_CHANGE)
+        ca_change_key(ca, buf_slice(&call->url), &question, &call->reply);
+    else if (target->place == CA_ACCOUNT &&
+             slice_eq(json_get_string(question.json, "status"), SLICE_LIT("deactivated")))
+        ca_deactivate_account(ca, (unsigned)question.account, &call->reply);
     else if (target->place == CA_ACCOUNT)
         ca_update_account(ca, target->number, &question, &call->reply);
     else if (target->place == CA_NEW_ORDER)
@@ -226,6 +259,8 @@ static void ca_serve(struct scripted_ca *ca, struct ca_call *call, const struct 
     if (target->place == CA_NOWHERE) {
         ca_fault(ca, "asked for %.*s", (int)call->url.len, call->url.ptr);
         call->reply.status = 404;
+    } else if (target->place == CA_RENEWAL_INFO) {
+        ca_serve_renewal_info(ca, call, slice_skip(buf_slice(&call->url), strlen("https://ca.test/renewal-info/")));
     } else if (target->place == CA_DIRECTORY) {
         ca_write_directory(ca, &call->reply);
     } else if (target->place == CA_NEW_NONCE) {
@@ -275,7 +310,7 @@ static void ca_play(struct scripted_ca *ca, const struct ca_script *script, stru
 
 static void ca_process(struct scripted_ca *ca, struct ca_call *call)
 {
-    struct ca_target target = ca_target_of(buf_slice(&call->url));
+    struct ca_target target = ca_target_of(ca, buf_slice(&call->url));
     ca->num_requests++;
     ca->num_at[target.place]++;
     call->is_done = true;
@@ -328,6 +363,25 @@ static void ca_cancel(struct transport *transport, struct transport_call *call)
     ca_call_free(call->pending);
 }
 
+/* From the base of the texts to its own. */
+static void ca_move(const struct scripted_ca *ca, struct buf *text)
+{
+    struct buf moved = {0};
+    struct slice rest = buf_slice(text);
+    if (slice_eq(slice_str(ca->base), ca_base))
+        return;
+    while (rest.len) {
+        const char *at = memmem(rest.ptr, rest.len, ca_base.ptr, ca_base.len);
+        size_t len = at ? (size_t)(at - rest.ptr) : rest.len;
+        buf_append_slice(&moved, slice_first(rest, len));
+        rest = slice_skip(rest, len + (at ? ca_base.len : 0));
+        if (at)
+            buf_append_str(&moved, ca->base);
+    }
+    buf_cleanup(text);
+    *text = moved;
+}
+
 static struct slice ca_field(const struct buf *value)
 {
     return value->len ? buf_slice(value) : SLICE_NONE;
@@ -341,6 +395,9 @@ bool scripted_ca_answer(struct scripted_ca *ca)
     struct ca_call *pending = container_of(node, struct ca_call, node);
     if (!pending->is_done)
         ca_process(ca, pending);
+    ca_move(ca, &pending->reply.location);
+    ca_move(ca, &pending->reply.body);
+    ca_move(ca, &pending->reply.link);
     struct acme_reply reply = {.err = pending->reply.err};
     if (!err_is(reply.err)) {
         reply.status = pending->reply.status;
@@ -349,6 +406,7 @@ bool scripted_ca_answer(struct scripted_ca *ca)
         reply.retry_after = ca_field(&pending->reply.retry_after);
         reply.content_type = slice_str(pending->reply.content_type);
         reply.body = buf_slice(&pending->reply.body);
+        reply.date = slice_str(ca->date);
         reply.links[0] = ca_field(&pending->reply.link);
         reply.num_links = reply.links[0].ptr != NULL;
     }
@@ -371,7 +429,7 @@ static const struct transport_ops ca_ops = {ca_send, ca_cancel};
 void scripted_ca_init(struct scripted_ca *ca, const struct clock *clock)
 {
     int64_t now_s = clock->wall_ms(clock) / 1000;
-    *ca = (struct scripted_ca){.transport = {&ca_ops}, .clock = clock, .random = 42};
+    *ca = (struct scripted_ca){.transport = {&ca_ops}, .clock = clock, .base = ca_base.ptr, .random = 42};
     ca->lifetime_s = 90 * 86400;
     ca->backdate_s = 3600;
     ca->has_terms = true;
@@ -412,6 +470,7 @@ void scripted_ca_cleanup(struct scripted_ca *ca)
         mem_free(ca->orders[i].profile);
         mem_free(ca->orders[i].replaces);
     }
+    mem_free(ca->issued);
     map_cleanup(&ca->nonces);
     buf_cleanup(&ca->last_new_account);
     X509_free(ca->root);

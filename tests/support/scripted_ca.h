@@ -26,6 +26,9 @@ enum ca_place {
     CA_CERTIFICATE,
     CA_ACCOUNT,
     CA_ALTERNATE,
+    CA_KEY_CHANGE,
+    CA_REVOKE,
+    CA_RENEWAL_INFO,
     CA_NOWHERE
 };
 
@@ -64,11 +67,20 @@ struct ca_answer {
     struct slice name, token, key_authorization, dns_value, account_url;
 };
 
+/* What is remembered of a certificate. */
+struct ca_issued {
+    uint64_t serial;
+    int64_t not_before_s, not_after_s;
+    int reason; /* for which it was revoked; -1: it was not */
+    bool revoked_by_key;
+};
+
 struct scripted_ca {
     struct transport transport;
     const struct clock *clock;
     struct list pending;
-    bool eager; /* a request takes effect when it is sent, not when it is answered */
+    bool eager;       /* a request takes effect when it is sent, not when it is answered */
+    const char *base; /* of its URLs; "https://ca.test/" at first */
 
     /* How it behaves. */
     unsigned bad_nonce_percent;
@@ -88,7 +100,11 @@ struct scripted_ca {
     bool has_renewal_info; /* takes `replaces` */
     int replaces_status;   /* refuses orders that have it; 0: does not */
     const char *replaces_problem;
-    unsigned num_alternates; /* chains besides the first, to "Alternate Root 1" and so on */
+    unsigned num_alternates;          /* chains besides the first, to "Alternate Root 1" and so on */
+    int64_t ari_start_ms, ari_end_ms; /* of every window; end 0: as Let's Encrypt has it */
+    const char *ari_retry_after, *ari_explanation;
+    bool has_no_changes; /* neither keyChange nor revokeCert */
+    const char *date;    /* of every answer; NULL: none */
     int64_t lifetime_s, backdate_s;
     struct ca_script scripts[CA_MAX_SCRIPTS];
     size_t num_scripts;
@@ -106,7 +122,9 @@ struct scripted_ca {
 
     /* Its own. */
     struct evp_pkey_st *account_keys[CA_MAX_ACCOUNTS];
-    bool account_gone[CA_MAX_ACCOUNTS];
+    bool account_gone[CA_MAX_ACCOUNTS], account_deactivated[CA_MAX_ACCOUNTS];
+    struct ca_issued *issued;
+    size_t num_issued;
     struct ca_order orders[CA_MAX_ORDERS];
     struct map nonces; /* to 1: fresh */
     uint64_t next_nonce, random;

@@ -26,6 +26,7 @@ static void ca_issue(struct scripted_ca *ca, struct ca_order *order, struct evp_
     struct x509_st *leaf = issue_certificate(&issue);
     issue_write_pem(leaf, &pem);
     X509_free(leaf);
+    ca_remember(ca, &issue);
     order->leaf = buf_take(&pem);
     ca->num_certificates++;
 }

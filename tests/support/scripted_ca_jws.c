@@ -46,9 +46,10 @@ static bool ca_signature_holds(struct evp_pkey_st *key, const struct json *jws)
 
 static int ca_account_of_kid(const struct scripted_ca *ca, struct slice kid)
 {
-    static const struct slice prefix = SLICE_LIT("https://ca.test/account/");
+    static const struct slice accounts = SLICE_LIT("account/");
+    struct slice path = ca_path_of(ca, kid);
     uint64_t number = 0;
-    if (!slice_starts(kid, prefix) || !slice_decimal(slice_skip(kid, prefix.len), CA_MAX_ACCOUNTS - 1, &number))
+    if (!slice_starts(path, accounts) || !slice_decimal(slice_skip(path, accounts.len), CA_MAX_ACCOUNTS - 1, &number))
         return -1;
     return number < ca->num_accounts && !ca->account_gone[number] ? (int)number : -1;
 }
@@ -94,6 +95,10 @@ static bool ca_open_jws(struct scripted_ca *ca, struct ca_call *call, struct ca_
     }
     if (!jwk && question->account < 0) {
         ca_problem(&call->reply, 400, "accountDoesNotExist", NULL);
+        return false;
+    }
+    if (!jwk && ca->account_deactivated[question->account]) {
+        ca_problem(&call->reply, 403, "unauthorized", "the account has been deactivated");
         return false;
     }
     question->key = jwk ? ca_key_of_jwk(jwk) : ca->account_keys[question->account];

@@ -14,7 +14,10 @@ static void ca_new_account(struct scripted_ca *ca, struct ca_question *question,
         ca_fault(ca, "newAccount signed with kid (ACME-9)");
     for (unsigned i = 0; i < ca->num_accounts; i++)
         if (!ca->account_gone[i] && key_same_public(ca->account_keys[i], question->key)) {
-            ca_found_account(reply, 200, i);
+            if (ca->account_deactivated[i])
+                ca_problem(reply, 403, "unauthorized", "the account has been deactivated");
+            else
+                ca_found_account(reply, 200, i);
             return;
         }
     if (json_get_bool(question->json, "onlyReturnExisting")) {

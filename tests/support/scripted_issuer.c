@@ -65,6 +65,28 @@ static void issue_set_dates(X509 *certificate, const struct issue *issue)
     ASN1_TIME_free(after);
 }
 
+struct slice issue_key_id(const struct evp_pkey_st *key, uint8_t octets[ISSUE_KEY_ID_BYTES])
+{
+    struct buf public_key = {0};
+    uint8_t digest[KEY_SHA256_BYTES];
+    key_write_public(key, &public_key);
+    key_sha256(buf_slice(&public_key), digest);
+    memcpy(octets, digest, ISSUE_KEY_ID_BYTES);
+    buf_cleanup(&public_key);
+    return slice_make(octets, ISSUE_KEY_ID_BYTES);
+}
+
+static void issue_add_key_id(X509 *certificate, const struct evp_pkey_st *issuer_key)
+{
+    uint8_t octets[ISSUE_KEY_ID_BYTES];
+    AUTHORITY_KEYID *id = AUTHORITY_KEYID_new();
+    issue_key_id(issuer_key, octets);
+    id->keyid = ASN1_OCTET_STRING_new();
+    issue_must(ASN1_OCTET_STRING_set(id->keyid, octets, sizeof octets) &&
+               X509_add1_ext_i2d(certificate, NID_authority_key_identifier, id, 0, 0));
+    AUTHORITY_KEYID_free(id);
+}
+
 struct x509_st *issue_certificate(const struct issue *issue)
 {
     X509 *certificate = X509_new();
@@ -82,6 +104,8 @@ struct x509_st *issue_certificate(const struct issue *issue)
         issue_must(X509_add1_ext_i2d(certificate, NID_basic_constraints, constraints, 1, 0));
         BASIC_CONSTRAINTS_free(constraints);
     }
+    if (issue->issuer)
+        issue_add_key_id(certificate, issue->issuer_key);
     issue_must(X509_sign(certificate, issue->issuer_key ? issue->issuer_key : issue->key, EVP_sha256()) > 0);
     return certificate;
 }

@@ -18,6 +18,10 @@ struct issue {
     bool is_ca;
 };
 
+enum { ISSUE_KEY_ID_BYTES = 20 };
+/* The authority key identifier of what this key signs: the beginning of the SHA-256 of its public half, in octets. */
+struct slice issue_key_id(const struct evp_pkey_st *key, uint8_t octets[ISSUE_KEY_ID_BYTES]);
+
 /* Freed by X509_free. */
 struct x509_st *issue_certificate(const struct issue *issue);
 void issue_write_pem(struct x509_st *certificate, struct buf *out);

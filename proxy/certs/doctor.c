@@ -1,0 +1,253 @@
+#include "certs/doctor_internal.h"
+
+#include "base/mem.h"
+#include "base/url.h"
+
+static void doctor_next_account(struct doctor *doctor);
+static void doctor_next_state(struct doctor *doctor);
+static void doctor_next_directory(struct doctor *doctor);
+static void doctor_look_at_names(struct doctor *doctor);
+
+/* ---- accounts, as stored ---- */
+
+static void doctor_account_read(struct account_look *look)
+{
+    struct doctor_issuer *issuer = container_of(look, struct doctor_issuer, account);
+    struct doctor *doctor = issuer->doctor;
+    doctor_say_account(doctor, issuer);
+    doctor->issuer++;
+    doctor_next_account(doctor);
+}
+
+static void doctor_next_account(struct doctor *doctor)
+{
+    if (!doctor->options.store || doctor->issuer == doctor->num_issuers) {
+        doctor->issuer = 0;
+        doctor_next_state(doctor);
+        return;
+    }
+    struct doctor_issuer *issuer = &doctor->issuers[doctor->issuer];
+    issuer->account.done = doctor_account_read;
+    account_look_start(&issuer->account, doctor->options.store, issuer->url, issuer->account_key_pem);
+}
+
+/* ---- how the names stand, as stored ---- */
+
+static void doctor_state_read(struct store_call *call, enum store_result result, const struct store_record *records,
+                              size_t num_records)
+{
+    struct doctor *doctor = container_of(call, struct doctor, store_call);
+    struct doctor_name *name = &doctor->names[doctor->name++];
+    if (result == STORE_OK && num_records && name_state_read(&name->state, records[0].value)) {
+        name->known = (struct doctor_known){.problem_class = buf_slice(&name->state.problem_class),
+                                            .problem_sentence = buf_slice(&name->state.problem_sentence)};
+        name->is_known = true;
+    }
+    doctor_next_state(doctor);
+}
+
+static void doctor_next_state(struct doctor *doctor)
+{
+    struct store *store = doctor->options.store;
+    if (doctor->options.running || !store || doctor->name == doctor->num_names) {
+        doctor_next_directory(doctor);
+        return;
+    }
+    struct buf key = {0};
+    buf_append_str(&key, "state/");
+    buf_append_slice(&key, doctor->names[doctor->name].text);
+    doctor->store_call.done = doctor_state_read;
+    store->ops->get(store, buf_slice(&key), &doctor->store_call);
+    buf_cleanup(&key);
+}
+
+/* ---- directories ---- */
+
+static void doctor_directory_answered(struct transport_call *call, const struct acme_reply *reply)
+{
+    struct doctor *doctor = container_of(call, struct doctor, transport_call);
+    doctor_say_directory(doctor, &doctor->issuers[doctor->issuer++], reply);
+    doctor_next_directory(doctor);
+}
+
+static void doctor_next_directory(struct doctor *doctor)
+{
+    struct transport *transport = doctor->options.transport;
+    if (!transport || doctor->issuer == doctor->num_issuers) {
+        doctor_look_at_names(doctor);
+        return;
+    }
+    struct acme_request request = {.method = ACME_GET, .url = doctor->issuers[doctor->issuer].url};
+    doctor->transport_call.done = doctor_directory_answered;
+    transport->ops->send(transport, &request, &doctor->transport_call);
+}
+
+/* ---- names ---- */
+
+static void doctor_finish(struct doctor *doctor)
+{
+    for (size_t i = 0; i < doctor->num_names; i++)
+        findings_append(&doctor->findings, &doctor->names[i].findings);
+    doctor->options.done(doctor->options.ctx, &doctor->findings);
+}
+
+static void name_ended_one(struct doctor_name *name)
+{
+    struct doctor *doctor = name->doctor;
+    if (--doctor->num_pending == 0)
+        doctor_finish(doctor);
+}
+
+static void name_looked_at(struct preflight_run *run, const struct findings *findings)
+{
+    struct doctor_name *name = container_of(run, struct doctor_name, run);
+    findings_append(&name->findings, findings);
+    name_ended_one(name);
+}
+
+static void name_persist_looked_at(struct persist_look *look, struct err err)
+{
+    struct doctor_name *name = container_of(look, struct doctor_name, persist);
+    name->persist_err = err;
+    doctor_say_persist(name);
+    name_ended_one(name);
+}
+
+static bool has_challenge(const enum config_challenge *challenges, size_t num, enum config_challenge wanted)
+{
+    for (size_t i = 0; i < num; i++)
+        if (challenges[i] == wanted)
+            return true;
+    return false;
+}
+
+static size_t name_challenges(const struct doctor_name *name, enum config_challenge out[NUM_CONFIG_CHALLENGES])
+{
+    struct config_name as = {.text = name->text,
+                             .wildcard = slice_starts(name->text, SLICE_LIT("*.")),
+                             .ip = name_is_ip(name->text),
+                             .local = name_is_local(name->text)};
+    return config_challenges_for(name->doctor->options.config, name->config ? name->config : &as, out);
+}
+
+static void name_preflight(struct doctor_name *name, const enum config_challenge *challenges, size_t num_challenges)
+{
+    const struct doctor *doctor = name->doctor;
+    const struct doctor_issuer *issuer = &doctor->issuers[0];
+    struct preflight_question question = {
+        .name = name->text,
+        .thumbprint = buf_slice(&issuer->account.thumbprint),
+        .account_url = buf_slice(&issuer->account.url),
+        .identities = issuer->directory.caa_identities,
+        .num_identities = issuer->directory.num_caa_identities,
+        .method = num_challenges ? slice_str(acme_challenge_name((enum acme_challenge)challenges[0])) : SLICE_NONE,
+        .http = has_challenge(challenges, num_challenges, CONFIG_CHALLENGE_HTTP_01),
+        .private_ca = doctor->options.config->acme.kind == CONFIG_DIRECTORY_PRIVATE,
+        .not_running = !doctor->options.running};
+    name->run.done = name_looked_at;
+    name->doctor->num_pending++;
+    preflight_start(doctor->options.preflight, &question, &name->run);
+}
+
+static void name_look_for_persist(struct doctor_name *name)
+{
+    struct doctor *doctor = name->doctor;
+    const struct doctor_issuer *issuer = &doctor->issuers[0];
+    struct persist_question question = {.name = name->text,
+                                        .issuers = issuer->directory.caa_identities,
+                                        .num_issuers = issuer->directory.num_caa_identities,
+                                        .account_url = buf_slice(&issuer->account.url),
+                                        .now_s = doctor->options.clock->wall_ms(doctor->options.clock) / 1000};
+    if (question.num_issuers == 0 || question.account_url.len == 0)
+        return; /* nothing is known to compare with; what is missing has been said */
+    name->persist.done = name_persist_looked_at;
+    doctor->num_pending++;
+    persist_look_start(&name->persist, doctor->options.dns, &question);
+}
+
+static void name_look(struct doctor_name *name)
+{
+    enum config_challenge challenges[NUM_CONFIG_CHALLENGES];
+    size_t num = name_challenges(name, challenges);
+    bool ordered = !name->config || name->config->issuer == CONFIG_ISSUER_ACME;
+    doctor_say_certificate(name);
+    if (!ordered || !name->doctor->options.transport)
+        return;
+    name_preflight(name, challenges, num);
+    if (has_challenge(challenges, num, CONFIG_CHALLENGE_DNS_PERSIST_01))
+        name_look_for_persist(name);
+}
+
+static void doctor_look_at_names(struct doctor *doctor)
+{
+    doctor->num_pending = 1; /* this function */
+    for (size_t i = 0; i < doctor->num_names; i++)
+        name_look(&doctor->names[i]);
+    if (--doctor->num_pending == 0)
+        doctor_finish(doctor);
+}
+
+/* ---- life ---- */
+
+static void doctor_add_issuer(struct doctor *doctor, struct slice url, struct slice account_key_pem,
+                              struct slice eab_kid)
+{
+    if (url.len == 0)
+        return;
+    doctor->issuers[doctor->num_issuers++] =
+        (struct doctor_issuer){.doctor = doctor, .url = url, .account_key_pem = account_key_pem, .eab_kid = eab_kid};
+}
+
+static void doctor_add_name(struct doctor *doctor, struct slice text, const struct config_name *config)
+{
+    const struct doctor_options *options = &doctor->options;
+    struct doctor_name *name = &doctor->names[doctor->num_names++];
+    *name = (struct doctor_name){.doctor = doctor, .text = text, .config = config};
+    if (options->running)
+        name->is_known = options->known(options->ctx, text, &name->known);
+}
+
+static void doctor_add_asked(struct doctor *doctor)
+{
+    struct slice asked = doctor->options.name;
+    const struct config_name *config = config_name_for(doctor->options.config, asked);
+    doctor_add_name(doctor, config ? config->text : asked, config);
+}
+
+static void doctor_begin(struct deferred *deferred)
+{
+    doctor_next_account(container_of(deferred, struct doctor, begin));
+}
+
+struct doctor *doctor_start(const struct doctor_options *options)
+{
+    const struct config *config = options->config;
+    struct doctor *doctor = MEM_NEW(struct doctor);
+    doctor->options = *options;
+    doctor_add_issuer(doctor, config->acme.directory, config->acme.account_key.text, config->acme.eab_kid);
+    doctor_add_issuer(doctor, config->acme.fallback, config->acme.fallback_account_key.text,
+                      config->acme.fallback_eab_kid);
+    doctor->names = mem_calloc(config->num_names + 1, sizeof *doctor->names);
+    for (size_t i = 0; i < config->num_names && options->name.len == 0; i++)
+        doctor_add_name(doctor, config->names[i].text, &config->names[i]);
+    if (options->name.len)
+        doctor_add_asked(doctor);
+    deferred_init(&doctor->begin, doctor_begin);
+    deferred_start(options->loop, &doctor->begin);
+    return doctor;
+}
+
+void doctor_free(struct doctor *doctor)
+{
+    for (size_t i = 0; i < doctor->num_issuers; i++) {
+        account_look_cleanup(&doctor->issuers[i].account);
+        directory_cleanup(&doctor->issuers[i].directory);
+    }
+    for (size_t i = 0; i < doctor->num_names; i++) {
+        name_state_cleanup(&doctor->names[i].state);
+        findings_cleanup(&doctor->names[i].findings);
+    }
+    findings_cleanup(&doctor->findings);
+    mem_free(doctor->names);
+    mem_free(doctor);
+}
