@@ -148,6 +148,7 @@ struct err keeper_engines_new(struct keeper *keeper, struct buf *out_mistake)
 
 void keeper_engines_free(struct keeper *keeper)
 {
+    keeper_commands_engines_gone(keeper);
     for (size_t i = 0; i < keeper->num_names; i++)
         keeper->names[i]->order = NULL; /* they go with it */
     for (size_t i = 0; i < NUM_ISSUERS; i++) {
