@@ -262,7 +262,8 @@ static void keeper_warn_durability(struct keeper *keeper, enum store_dir_durabil
     if (keeper->durability_said || durability == STORE_DIR_DURABLE)
         return;
     keeper->durability_said = true;
-    if (keeper->config->acme.kind != CONFIG_DIRECTORY_PUBLIC || !keeper_orders(keeper))
+    bool public = keeper->config->acme.kind == CONFIG_DIRECTORY_PUBLIC || keeper->config->acme.fallback.len;
+    if (!public || !keeper_orders(keeper))
         return;
     LOG_WARN_EVENT(keeper->world.log, "storage_not_durable", LOG_STR("storage", keeper->config->storage.ptr),
                    LOG_STR("durability", store_dir_durability_text(durability)),

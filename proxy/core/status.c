@@ -188,6 +188,8 @@ static void put_line(void *ctx, const struct keeper_name_view *name)
     struct buf *out = ctx;
     const struct cert *cert = name->cert;
     line_text(out, name->name);
+    if (name->key_type)
+        buf_printf(out, " (%s)", name->key_type);
     line_field(out, slice_str(cert ? cert_source_text(cert->source) : "none"));
     line_field(out, slice_str(cert ? cert->issuer : ""));
     line_number(out, cert ? cert->not_before_s : 0);
