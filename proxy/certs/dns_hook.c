@@ -94,12 +94,21 @@ static void hook_leaves(struct tick *tick)
 
 /* ---- telling ---- */
 
-static void record_tell(struct hook_record *record, struct err err)
+static void record_tell(struct hook_record *record, struct err err, struct slice sentence)
 {
     struct dns_hook_publication *publication = record->publication;
     record->state = RECORD_STANDING;
     if (publication)
-        publication->done(publication, err);
+        publication->done(publication, err, sentence);
+}
+
+static void record_tell_failure(struct hook_record *record, struct err err, struct slice cause)
+{
+    struct buf sentence = {0};
+    buf_printf(&sentence, "PORTICO_ACME_DNS_HOOK did not make the TXT record %s: %.*s", buf_cstr(&record->fqdn),
+               (int)cause.len, cause.ptr);
+    record_tell(record, err_make(ERR_INPUT, err.code, "PORTICO_ACME_DNS_HOOK failed"), buf_slice(&sentence));
+    buf_cleanup(&sentence);
 }
 
 static int64_t record_ms(const struct hook_record *record)
@@ -126,7 +135,7 @@ static void record_found(struct hook_record *record)
 {
     LOG_INFO_EVENT(record->hook->log, "dns_record_seen", LOG_SLICE("fqdn", buf_slice(&record->fqdn)),
                    LOG_INT("milliseconds", record_ms(record)));
-    record_tell(record, ERR_OK);
+    record_tell(record, ERR_OK, SLICE_NONE);
 }
 
 /* The CA may see what we do not; and if it does not, it says so. */
@@ -137,7 +146,7 @@ static void record_give_up(struct hook_record *record)
                    LOG_STR("msg",
                            "PORTICO_ACME_DNS_HOOK has made the TXT record, but this machine's resolver does not show "
                            "it; the CA is asked to look all the same"));
-    record_tell(record, ERR_OK);
+    record_tell(record, ERR_OK, SLICE_NONE);
 }
 
 /* A server that does not want to answer, or is not there, will not do so later either. */
@@ -186,7 +195,7 @@ static void record_look(struct hook_record *record)
 {
     struct dns_hook *hook = record->hook;
     if (!hook->dns || record->local) {
-        record_tell(record, ERR_OK);
+        record_tell(record, ERR_OK, SLICE_NONE);
         return;
     }
     record->state = RECORD_LOOKING;
@@ -208,7 +217,7 @@ static void record_called(struct hook_call *call, struct err err, struct slice s
     if (cleaning)
         record_free(record);
     else if (err_is(err))
-        record_tell(record, err_make(ERR_INPUT, err.code, "PORTICO_ACME_DNS_HOOK did not make the TXT record"));
+        record_tell_failure(record, err, sentence);
     else if (record->publication)
         record_look(record);
     else

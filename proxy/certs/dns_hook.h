@@ -37,8 +37,9 @@ struct dns_hook_options {
 
 /* Embedded by whoever publishes; must stay until dns_hook_withdraw. */
 struct dns_hook_publication {
-    /* Once, never from within dns_hook_present: the record is there, or, with err, is not. Not after dns_hook_withdraw. */
-    void (*done)(struct dns_hook_publication *publication, struct err err);
+    /* Once, never from within dns_hook_present: the record is there, or, with err and a sentence, is not. Not after
+     * dns_hook_withdraw. */
+    void (*done)(struct dns_hook_publication *publication, struct err err, struct slice sentence);
     struct hook_record *record; /* the hook's own */
 };
 

@@ -113,7 +113,7 @@ static void withdraw_nothing(struct keeper_publication *publication)
 static const struct keeper_way ways[NUM_ACME_CHALLENGES] = {
     [ACME_HTTP_01] = {http01_publish, publication_leave_place},
     [ACME_TLS_ALPN_01] = {alpn_publish, publication_leave_place},
-    [ACME_DNS_01] = {publish_nowhere, withdraw_nothing},
+    [ACME_DNS_01] = {keeper_dns01_publish, keeper_dns01_withdraw},
     [ACME_DNS_PERSIST_01] = {publish_nowhere, withdraw_nothing},
 };
 

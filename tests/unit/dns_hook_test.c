@@ -128,6 +128,7 @@ struct publication {
     struct dns_hook_publication base;
     unsigned num_done;
     struct err err;
+    char sentence[400];
 };
 
 static void world_init(struct world *world, struct dns_hook_options options, const struct dns_server_record *records)
@@ -192,11 +193,13 @@ static void world_cleanup(struct world *world)
     close(world->log_fd);
 }
 
-static void publication_done(struct dns_hook_publication *base, struct err err)
+static void publication_done(struct dns_hook_publication *base, struct err err, struct slice sentence)
 {
     struct publication *publication = container_of(base, struct publication, base);
     publication->num_done++;
     publication->err = err;
+    snprintf(publication->sentence, sizeof publication->sentence, "%.*s", (int)sentence.len,
+             sentence.len ? sentence.ptr : "");
 }
 
 static void present(struct world *world, struct publication *publication, const char *name, const char *value)
@@ -254,7 +257,9 @@ static void a_failure_is_told_with_its_output_and_cleaned_up(void)
     present(&world, &publication, "fails.example", "v");
     wait_done(&publication);
     CHECK_INT(publication.err.kind, ERR_INPUT);
-    CHECK_STR(publication.err.what, "PORTICO_ACME_DNS_HOOK did not make the TXT record");
+    CHECK(strstr(publication.sentence,
+                 "PORTICO_ACME_DNS_HOOK did not make the TXT record _acme-challenge.fails.example.: /"));
+    CHECK(strstr(publication.sentence, "/hook ended with exit code 3: no such zone"));
     CHECK(strstr(world_said(&world), "\"event\":\"dns_hook_failed\""));
     CHECK(strstr(world.said, "/hook ended with exit code 3: no such zone\""));
     dns_hook_withdraw(&publication.base);
