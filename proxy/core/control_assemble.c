@@ -172,6 +172,7 @@ static bool control_start_keeper(struct control *control)
                                  .store = control->store,
                                  .transport = control->ca ? ca_transport_base(control->ca) : NULL,
                                  .dns_hook = control->dns_hook,
+                                 .dns = control->dns,
                                  .keys = {control->net, control->key_pool, control->port},
                                  .export = control->export,
                                  .ctx = control,
