@@ -25,14 +25,23 @@ static bool directory_url(struct arena *arena, const struct json *json, const ch
     return true;
 }
 
-/* An object of names to descriptions. A name that we would not write into an order is none. */
+/* One that may be written into an order, a log and a sentence. */
+static bool directory_profile_is_fit(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (name.ptr[i] <= ' ' || name.ptr[i] > '~')
+            return false;
+    return name.len > 0 && name.len <= DIRECTORY_MAX_PROFILE_BYTES;
+}
+
+/* An object of names to descriptions. */
 static void directory_read_profiles(const struct json *profiles, struct directory *directory)
 {
     if (!profiles || profiles->kind != JSON_OBJECT || !profiles->first)
         return;
     directory->profiles = arena_calloc(&directory->arena, DIRECTORY_MAX_PROFILES, sizeof *directory->profiles);
     for (const struct json *at = profiles->first; at && directory->num_profiles < DIRECTORY_MAX_PROFILES; at = at->next)
-        if (at->key.len > 0 && at->key.len <= DIRECTORY_MAX_PROFILE_BYTES)
+        if (directory_profile_is_fit(at->key))
             directory->profiles[directory->num_profiles++] = arena_copy(&directory->arena, at->key);
 }
 

@@ -8,6 +8,7 @@
  *   certificate/NAME    chain, key and metadata: one record, so that no crash leaves a key of one and a chain of another
  *   order/NAME          the journal of an order that runs: its URL and its CSR key
  *   state/NAME          back-off and schedule of a name
+ *   ledger/HASH         what is used of the limits of a CA
  *   internal-ca         the local root
  *
  * Each call ends in one callback with one of the results below, never from within the call. Three rules: "cannot read"

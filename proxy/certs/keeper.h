@@ -107,6 +107,15 @@ struct keeper_attempts {
     uint32_t num_failed[KEEPER_NUM_CLASSES]; /* by enum problem_class */
 };
 
+/* When the CA would like the certificate to be replaced (RFC 9773). Wall clock; end_ms 0: it does not say. */
+struct keeper_window {
+    int64_t start_ms, end_ms;
+    int64_t chosen_ms;        /* within */
+    const char *reason;       /* "window": it is renewed then; "floor": that is too late, and it is renewed before */
+    struct slice explanation; /* URL of why, or empty */
+    const char *last_order;   /* "met", "missed": whether the last renewal came within its window; "none" */
+};
+
 /* One name, for status and metrics. Views, valid during the call. */
 struct keeper_name_view {
     struct slice name;
@@ -117,6 +126,8 @@ struct keeper_name_view {
     const char *step;           /* of the order that runs, e.g. "poll-authz"; NULL: none runs */
     int64_t next_attempt_ms;    /* wall clock; 0: none is planned */
     int64_t renew_at_ms;        /* wall clock: when the served certificate is to be replaced; 0: not by an order */
+    const char *paced_by;       /* the CA's limit that the next attempt waits for, in words; NULL: none */
+    struct keeper_window window;
     struct keeper_attempts attempts;
     uint32_t num_failures; /* in a row */
     int64_t failed_ms;     /* wall clock of the last one; 0: none */

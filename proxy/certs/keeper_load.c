@@ -4,6 +4,7 @@
 
 static const struct slice certificate_prefix = {"certificate/", 12};
 static const struct slice state_prefix = {"state/", 6};
+static const struct slice ledger_prefix = {"ledger/", 7};
 static const struct slice root_key = {"internal-ca", 11};
 
 static struct keeper_name *keeper_find(const struct keeper *keeper, struct slice key, struct slice prefix)
@@ -196,6 +197,8 @@ static void keeper_load_next(struct keeper *keeper, enum keeper_stage stage)
         store->ops->list(store, certificate_prefix, &keeper->load_call);
     else if (stage == STAGE_STATES)
         store->ops->list(store, state_prefix, &keeper->load_call);
+    else if (stage == STAGE_LEDGERS)
+        store->ops->list(store, ledger_prefix, &keeper->load_call);
     else if (keeper->has_internal)
         store->ops->get(store, root_key, &keeper->load_call);
     else
@@ -213,6 +216,10 @@ static void keeper_load_done(struct store_call *call, enum store_result result, 
         return;
     case STAGE_STATES:
         keeper_take_states(keeper, records, num_records);
+        keeper_load_next(keeper, STAGE_LEDGERS);
+        return;
+    case STAGE_LEDGERS:
+        keeper_ledger_take(keeper, records, num_records);
         keeper_load_next(keeper, STAGE_ROOT);
         return;
     case STAGE_ROOT:
@@ -331,6 +338,7 @@ static void keeper_lost(struct store_lock *lock)
 {
     struct keeper *keeper = container_of(lock, struct keeper, lock);
     keeper->writer = false;
+    keeper_ari_cancel_all(keeper);
     keeper_order_cancel_all(keeper);
     keeper_log_standby(keeper);
     keeper->world.store->ops->lock(keeper->world.store, &keeper->lock);

@@ -425,6 +425,7 @@ static void test_profiles_of_directories(void)
         {"null", "none"},
         {"\"a\"", "none"},
         {"{\"\":\"\"}", "none"},
+        {"{\"a\\nb\":1,\"a b\":1,\"\\u00e4\":1,\"c\":1}", "c"},
         {"{\"0123456789012345678901234567890123456789012345678901234567890123456\":1,\"c\":1}", "c"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
