@@ -121,7 +121,8 @@ struct acme_result {
     struct slice profile; /* that was ordered; empty: none */
     bool replaced;        /* the CA has taken the order as the replacement of spec.replaces */
 
-    /* issued: checked against ACME-61 (key, names, dates, links). */
+    /* issued: checked against ACME-61 (key, names, dates, links). Not issued, and `chain` is not NULL: what the CA has issued
+     * and was refused for one of these; it may be no more than a clock that is wrong. */
     struct slice chain_pem;    /* certificates only, the leaf first */
     struct slice key_pem;      /* SECRET: PKCS#8; copies go into secret bufs */
     const struct chain *chain; /* dates, serial, issuer, names */

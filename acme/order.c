@@ -368,7 +368,6 @@ static void order_fill_certificate(struct acme_order *order, struct acme_result 
     buf_reserve(key_pem, 4096); /* no copy of the key stays behind in a reallocation */
     key_write_pem(order->key, key_pem);
     chain_write_pem(&order->progress.chain, chain_pem);
-    result->issued = true;
     result->chain = &order->progress.chain;
     result->chain_pem = buf_slice(chain_pem);
     result->key = order->key;
@@ -385,9 +384,10 @@ void order_tell(struct acme_order *order)
                                  .step = order->failed_step,
                                  .profile = order->progress.profile,
                                  .replaced = order->progress.replaced};
-    if (order->issued) {
+    if (order->progress.chain.num_certs) /* good, or refused */
         order_fill_certificate(order, &result, &chain_pem, &key_pem);
-    } else {
+    result.issued = order->issued;
+    if (!order->issued) {
         problem_write_sentence(&sentence, &order->problem);
         result.problem = order->problem;
         result.challenge_type = order->failed_challenge;

@@ -32,7 +32,7 @@ static struct order_verdict order_chain_refused(struct order_progress *progress,
     return order_trouble(ORDER_STEP_DOWNLOAD, problem);
 }
 
-/* NULL, or why it is refused. *out_chain is written for a good one alone. */
+/* NULL, or why it is refused. *out_chain is written where it is a chain at all, good or refused. */
 static const char *order_read_chain(const struct order_progress *progress, const struct order_answer *answer,
                                     struct chain *out_chain)
 {
@@ -42,12 +42,8 @@ static const char *order_read_chain(const struct order_progress *progress, const
         return err.what;
     enum chain_fault fault =
         chain_check(&chain, progress->key, progress->names, progress->num_names, answer->now_s); /* ACME-61 */
-    if (fault != CHAIN_FINE) {
-        chain_cleanup(&chain);
-        return chain_fault_text(fault);
-    }
     *out_chain = chain;
-    return NULL;
+    return fault == CHAIN_FINE ? NULL : chain_fault_text(fault);
 }
 
 /* ACME-62: what the CA has besides. */
@@ -98,6 +94,7 @@ static struct order_verdict recv_alternate(struct order_progress *progress, cons
     struct chain chain = {0};
     progress->at_alternate++;
     if (order_read_chain(progress, answer, &chain)) {
+        chain_cleanup(&chain);
         progress->num_alternates_failed++;
         return order_next_alternate(progress);
     }

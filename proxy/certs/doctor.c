@@ -3,32 +3,33 @@
 #include "base/mem.h"
 #include "base/url.h"
 
-static void doctor_next_account(struct doctor *doctor);
 static void doctor_next_state(struct doctor *doctor);
-static void doctor_next_directory(struct doctor *doctor);
 static void doctor_look_at_names(struct doctor *doctor);
 
-/* ---- accounts, as stored ---- */
+/* ---- CAs ---- */
 
-static void doctor_account_read(struct account_look *look)
-{
-    struct doctor_issuer *issuer = container_of(look, struct doctor_issuer, account);
-    struct doctor *doctor = issuer->doctor;
-    doctor_say_account(doctor, issuer);
-    doctor->issuer++;
-    doctor_next_account(doctor);
-}
+static void doctor_issuer_known(struct issuer_look *issuer, const struct acme_reply *reply);
 
-static void doctor_next_account(struct doctor *doctor)
+static void doctor_next_issuer(struct doctor *doctor)
 {
-    if (!doctor->options.store || doctor->issuer == doctor->num_issuers) {
-        doctor->issuer = 0;
-        doctor_next_state(doctor);
+    struct issuer_look *end = doctor->issuers + CONFIG_ISSUERS;
+    struct issuer_look *issuer = doctor->issuer ? doctor->issuer + 1 : doctor->issuers;
+    while (issuer < end && issuer->url.len == 0)
+        issuer++;
+    doctor->issuer = issuer;
+    if (issuer == end || !doctor->options.transport) {
+        doctor_look_at_names(doctor);
         return;
     }
-    struct doctor_issuer *issuer = &doctor->issuers[doctor->issuer];
-    issuer->account.done = doctor_account_read;
-    account_look_start(&issuer->account, doctor->options.store, issuer->url, issuer->account_key_pem);
+    issuer->done = doctor_issuer_known;
+    issuer->ctx = doctor;
+    issuer_look_start(issuer, doctor->options.store, doctor->options.transport);
+}
+
+static void doctor_issuer_known(struct issuer_look *issuer, const struct acme_reply *reply)
+{
+    doctor_say_issuer(issuer->ctx, issuer, reply);
+    doctor_next_issuer(issuer->ctx);
 }
 
 /* ---- how the names stand, as stored ---- */
@@ -50,7 +51,7 @@ static void doctor_next_state(struct doctor *doctor)
 {
     struct store *store = doctor->options.store;
     if (doctor->options.running || !store || doctor->name == doctor->num_names) {
-        doctor_next_directory(doctor);
+        doctor_next_issuer(doctor);
         return;
     }
     struct buf key = {0};
@@ -59,27 +60,6 @@ static void doctor_next_state(struct doctor *doctor)
     doctor->store_call.done = doctor_state_read;
     store->ops->get(store, buf_slice(&key), &doctor->store_call);
     buf_cleanup(&key);
-}
-
-/* ---- directories ---- */
-
-static void doctor_directory_answered(struct transport_call *call, const struct acme_reply *reply)
-{
-    struct doctor *doctor = container_of(call, struct doctor, transport_call);
-    doctor_say_directory(doctor, &doctor->issuers[doctor->issuer++], reply);
-    doctor_next_directory(doctor);
-}
-
-static void doctor_next_directory(struct doctor *doctor)
-{
-    struct transport *transport = doctor->options.transport;
-    if (!transport || doctor->issuer == doctor->num_issuers) {
-        doctor_look_at_names(doctor);
-        return;
-    }
-    struct acme_request request = {.method = ACME_GET, .url = doctor->issuers[doctor->issuer].url};
-    doctor->transport_call.done = doctor_directory_answered;
-    transport->ops->send(transport, &request, &doctor->transport_call);
 }
 
 /* ---- names ---- */
@@ -133,11 +113,11 @@ static size_t name_challenges(const struct doctor_name *name, enum config_challe
 static void name_preflight(struct doctor_name *name, const enum config_challenge *challenges, size_t num_challenges)
 {
     const struct doctor *doctor = name->doctor;
-    const struct doctor_issuer *issuer = &doctor->issuers[0];
+    const struct issuer_look *issuer = &doctor->issuers[0];
     struct preflight_question question = {
         .name = name->text,
-        .thumbprint = buf_slice(&issuer->account.thumbprint),
-        .account_url = buf_slice(&issuer->account.url),
+        .thumbprint = buf_slice(&issuer->thumbprint),
+        .account_url = buf_slice(&issuer->account_url),
         .identities = issuer->directory.caa_identities,
         .num_identities = issuer->directory.num_caa_identities,
         .method = num_challenges ? slice_str(acme_challenge_name((enum acme_challenge)challenges[0])) : SLICE_NONE,
@@ -152,11 +132,11 @@ static void name_preflight(struct doctor_name *name, const enum config_challenge
 static void name_look_for_persist(struct doctor_name *name)
 {
     struct doctor *doctor = name->doctor;
-    const struct doctor_issuer *issuer = &doctor->issuers[0];
+    const struct issuer_look *issuer = &doctor->issuers[0];
     struct persist_question question = {.name = name->text,
                                         .issuers = issuer->directory.caa_identities,
                                         .num_issuers = issuer->directory.num_caa_identities,
-                                        .account_url = buf_slice(&issuer->account.url),
+                                        .account_url = buf_slice(&issuer->account_url),
                                         .now_s = doctor->options.clock->wall_ms(doctor->options.clock) / 1000};
     if (question.num_issuers == 0 || question.account_url.len == 0)
         return; /* nothing is known to compare with; what is missing has been said */
@@ -189,15 +169,6 @@ static void doctor_look_at_names(struct doctor *doctor)
 
 /* ---- life ---- */
 
-static void doctor_add_issuer(struct doctor *doctor, struct slice url, struct slice account_key_pem,
-                              struct slice eab_kid)
-{
-    if (url.len == 0)
-        return;
-    doctor->issuers[doctor->num_issuers++] =
-        (struct doctor_issuer){.doctor = doctor, .url = url, .account_key_pem = account_key_pem, .eab_kid = eab_kid};
-}
-
 static void doctor_add_name(struct doctor *doctor, struct slice text, const struct config_name *config)
 {
     const struct doctor_options *options = &doctor->options;
@@ -216,7 +187,7 @@ static void doctor_add_asked(struct doctor *doctor)
 
 static void doctor_begin(struct deferred *deferred)
 {
-    doctor_next_account(container_of(deferred, struct doctor, begin));
+    doctor_next_state(container_of(deferred, struct doctor, begin));
 }
 
 struct doctor *doctor_start(const struct doctor_options *options)
@@ -224,9 +195,7 @@ struct doctor *doctor_start(const struct doctor_options *options)
     const struct config *config = options->config;
     struct doctor *doctor = MEM_NEW(struct doctor);
     doctor->options = *options;
-    doctor_add_issuer(doctor, config->acme.directory, config->acme.account_key.text, config->acme.eab_kid);
-    doctor_add_issuer(doctor, config->acme.fallback, config->acme.fallback_account_key.text,
-                      config->acme.fallback_eab_kid);
+    issuer_look_init(doctor->issuers, config);
     doctor->names = mem_calloc(config->num_names + 1, sizeof *doctor->names);
     for (size_t i = 0; i < config->num_names && options->name.len == 0; i++)
         doctor_add_name(doctor, config->names[i].text, &config->names[i]);
@@ -239,10 +208,8 @@ struct doctor *doctor_start(const struct doctor_options *options)
 
 void doctor_free(struct doctor *doctor)
 {
-    for (size_t i = 0; i < doctor->num_issuers; i++) {
-        account_look_cleanup(&doctor->issuers[i].account);
-        directory_cleanup(&doctor->issuers[i].directory);
-    }
+    for (size_t i = 0; i < CONFIG_ISSUERS; i++)
+        issuer_look_cleanup(&doctor->issuers[i]);
     for (size_t i = 0; i < doctor->num_names; i++) {
         name_state_cleanup(&doctor->names[i].state);
         findings_cleanup(&doctor->names[i].findings);

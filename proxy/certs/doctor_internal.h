@@ -3,21 +3,10 @@
 #define CERTS_DOCTOR_INTERNAL_H
 
 #include "acme/challenge.h"
-#include "acme/directory.h"
-#include "certs/account_look.h"
 #include "certs/doctor.h"
+#include "certs/issuer_look.h"
 #include "certs/name_state.h"
 #include "certs/persist.h"
-
-enum { DOCTOR_ISSUERS = 2 };
-
-/* A directory of the configuration. */
-struct doctor_issuer {
-    struct doctor *doctor;
-    struct slice url, account_key_pem, eab_kid;
-    struct account_look account;
-    struct directory directory; /* new_order.ptr NULL: not known */
-};
 
 struct doctor_name {
     struct doctor *doctor;
@@ -35,20 +24,17 @@ struct doctor_name {
 struct doctor {
     struct doctor_options options;
     struct findings findings;
-    struct doctor_issuer issuers[DOCTOR_ISSUERS];
-    size_t num_issuers, issuer; /* looked at now */
+    struct issuer_look issuers[CONFIG_ISSUERS];
+    struct issuer_look *issuer; /* looked at now */
     struct doctor_name *names;
     size_t num_names, name; /* looked at now */
     size_t num_pending;     /* names that are still looked at */
     struct store_call store_call;
-    struct transport_call transport_call;
     struct deferred begin;
 };
 
 /* Each adds findings, to those of all or of the name. */
-void doctor_say_account(struct doctor *doctor, const struct doctor_issuer *issuer);
-/* reply: of the directory. Fills issuer->directory where it makes sense. */
-void doctor_say_directory(struct doctor *doctor, struct doctor_issuer *issuer, const struct acme_reply *reply);
+void doctor_say_issuer(struct doctor *doctor, const struct issuer_look *issuer, const struct acme_reply *reply);
 void doctor_say_certificate(struct doctor_name *name);
 void doctor_say_persist(struct doctor_name *name);
 

@@ -13,22 +13,21 @@ static struct finding *add(struct doctor *doctor, const char *check, const char 
 
 /* ---- the account ---- */
 
-void doctor_say_account(struct doctor *doctor, const struct doctor_issuer *issuer)
+static void say_account(struct doctor *doctor, const struct issuer_look *issuer)
 {
-    const struct account_look *account = &issuer->account;
     struct arena *arena = &doctor->findings.arena;
-    struct slice url = buf_slice(&account->url);
-    if (account->result == STORE_OK && url.len) {
+    struct slice url = buf_slice(&issuer->account_url);
+    if (issuer->account == STORE_OK && url.len) {
         struct finding *finding = add(doctor, "account", "account-known", FINDING_OK, issuer->url);
         finding->sentence = arena_printf(arena, "the account at the CA is %.*s", TEXT(url));
-    } else if (account->result == STORE_OK || account->result == STORE_NOT_FOUND) {
+    } else if (issuer->account == STORE_OK || issuer->account == STORE_NOT_FOUND) {
         struct finding *finding = add(doctor, "account", "account-none", FINDING_OK, issuer->url);
         finding->sentence = SLICE_LIT("there is no account at the CA yet: it is made with the first order");
     } else {
         struct finding *finding = add(doctor, "account", "account-unreadable", FINDING_FAIL, issuer->url);
         finding->sentence =
             arena_printf(arena, "the account's record cannot be read (%s), and nothing is ordered without it",
-                         store_result_text(account->result));
+                         store_result_text(issuer->account));
         finding->cure =
             SLICE_LIT("run this as the user of the service; look at PORTICO_STORAGE_KEY, and at the modes below "
                       "PORTICO_STORAGE");
@@ -53,7 +52,7 @@ static const char *unreachable_cure(struct slice detail)
     return "look at PORTICO_ACME_DIRECTORY, and at what lies between: firewalls for outgoing connections, HTTPS_PROXY";
 }
 
-static void say_unreachable(struct doctor *doctor, const struct doctor_issuer *issuer, const struct acme_reply *reply)
+static void say_unreachable(struct doctor *doctor, const struct issuer_look *issuer, const struct acme_reply *reply)
 {
     struct arena *arena = &doctor->findings.arena;
     struct finding *finding = add(doctor, "ca", "ca-unreachable", FINDING_FAIL, issuer->url);
@@ -62,22 +61,22 @@ static void say_unreachable(struct doctor *doctor, const struct doctor_issuer *i
     finding->cure = slice_str(unreachable_cure(finding->sentence));
 }
 
-static void say_no_directory(struct doctor *doctor, const struct doctor_issuer *issuer, const struct acme_reply *reply,
-                             struct err err)
+static void say_no_directory(struct doctor *doctor, const struct issuer_look *issuer, const struct acme_reply *reply)
 {
     struct arena *arena = &doctor->findings.arena;
     struct finding *finding = add(doctor, "ca", "ca-no-directory", FINDING_FAIL, issuer->url);
     finding->status = (unsigned)reply->status;
     finding->body = finding_quote(arena, reply->body, 200);
-    finding->sentence = reply->status == 200 ? arena_printf(arena, "%.*s is %s", TEXT(issuer->url), err.what)
-                                             : arena_printf(arena, "%.*s answers %d", TEXT(issuer->url), reply->status);
+    finding->sentence = reply->status == 200
+                            ? arena_printf(arena, "%.*s is %s", TEXT(issuer->url), issuer->directory_err.what)
+                            : arena_printf(arena, "%.*s answers %d", TEXT(issuer->url), reply->status);
     finding->cure =
         reply->status / 100 == 5
             ? SLICE_LIT("the CA has trouble of its own: it is asked again by itself")
             : SLICE_LIT("PORTICO_ACME_DIRECTORY takes the URL of the CA's directory, as its documentation has it");
 }
 
-static void say_clock(struct doctor *doctor, const struct doctor_issuer *issuer, const struct acme_reply *reply)
+static void say_clock(struct doctor *doctor, const struct issuer_look *issuer, const struct acme_reply *reply)
 {
     struct arena *arena = &doctor->findings.arena;
     int64_t theirs_s, now_ms = doctor->options.clock->wall_ms(doctor->options.clock);
@@ -101,7 +100,7 @@ static void say_clock(struct doctor *doctor, const struct doctor_issuer *issuer,
                   "with a wrong clock new certificates look invalid, and valid ones are renewed at the wrong time");
 }
 
-static void say_terms(struct doctor *doctor, const struct doctor_issuer *issuer)
+static void say_terms(struct doctor *doctor, const struct issuer_look *issuer)
 {
     struct arena *arena = &doctor->findings.arena;
     struct slice terms = issuer->directory.terms_url;
@@ -129,11 +128,11 @@ static struct slice account_problem(const struct doctor *doctor)
     return SLICE_NONE;
 }
 
-static void say_binding(struct doctor *doctor, const struct doctor_issuer *issuer)
+static void say_binding(struct doctor *doctor, const struct issuer_look *issuer)
 {
     struct arena *arena = &doctor->findings.arena;
     struct slice problem = account_problem(doctor);
-    bool given = issuer->eab_kid.len > 0, known = issuer->account.url.len > 0;
+    bool given = issuer->eab_kid.len > 0, known = issuer->account_url.len > 0;
     struct slice url = issuer->url;
     if (!issuer->directory.external_account_required && !given)
         return;
@@ -161,25 +160,29 @@ static void say_binding(struct doctor *doctor, const struct doctor_issuer *issue
     }
 }
 
-void doctor_say_directory(struct doctor *doctor, struct doctor_issuer *issuer, const struct acme_reply *reply)
+static void say_directory(struct doctor *doctor, const struct issuer_look *issuer, const struct acme_reply *reply)
 {
-    struct arena *arena = &doctor->findings.arena;
-    if (err_is(reply->err)) {
-        say_unreachable(doctor, issuer, reply);
-        return;
-    }
-    struct err err = reply->status == 200 ? directory_read(reply->body, &issuer->directory) : ERR_OK;
-    if (reply->status != 200 || err_is(err)) {
-        say_no_directory(doctor, issuer, reply, err);
-    } else {
+    bool is_one = issuer->directory.new_order.ptr != NULL;
+    if (is_one) {
         struct finding *finding = add(doctor, "ca", "ca", FINDING_OK, issuer->url);
-        finding->sentence = arena_printf(arena, "the CA answers at %.*s", TEXT(issuer->url));
+        finding->sentence = arena_printf(&doctor->findings.arena, "the CA answers at %.*s", TEXT(issuer->url));
+    } else {
+        say_no_directory(doctor, issuer, reply);
     }
     say_clock(doctor, issuer, reply);
-    if (!issuer->directory.new_order.ptr)
+    if (!is_one)
         return;
     say_terms(doctor, issuer);
     say_binding(doctor, issuer);
+}
+
+void doctor_say_issuer(struct doctor *doctor, const struct issuer_look *issuer, const struct acme_reply *reply)
+{
+    say_account(doctor, issuer);
+    if (err_is(reply->err))
+        say_unreachable(doctor, issuer, reply);
+    else
+        say_directory(doctor, issuer, reply);
 }
 
 /* ---- names ---- */
@@ -257,4 +260,6 @@ void doctor_say_persist(struct doctor_name *name)
         add_to_name(name, "dns-persist", failed ? "persist-missing" : "persist", failed ? FINDING_FAIL : FINDING_OK);
     finding->sentence =
         failed ? slice_str(name->persist_err.what) : SLICE_LIT("the record of dns-persist-01 is in DNS");
+    if (failed)
+        finding->cure = SLICE_LIT("`portico dns` prints the record to paste; a zone may take minutes to show it");
 }

@@ -100,6 +100,7 @@ static void keeper_watch_clock(struct keeper *keeper, int64_t wall_ms, int64_t m
         return;
     LOG_WARN_EVENT(keeper->world.log, "clock_set", LOG_INT("by_ms", skew_ms),
                    LOG_STR("msg", "the wall clock has jumped: every date is looked at again"));
+    keeper_quarantine_try_all(keeper);
     for (size_t i = 0; i < keeper->num_names; i++)
         keeper_look_at(keeper->names[i], 0);
 }
@@ -137,6 +138,7 @@ static void keeper_look_rings(struct alarm *alarm)
     }
     keeper_commands_look(keeper);
     keeper_state_flush(keeper);
+    keeper_bans_flush(keeper);
     keeper_ledger_flush(keeper);
     keeper_arm(keeper);
 }
@@ -173,6 +175,7 @@ static void keeper_silence(struct keeper *keeper)
     due_queue_cleanup(&keeper->due);
     keeper_root_free(keeper);
     keeper_publish_stop(keeper);
+    keeper_bans_cleanup(keeper);
     buf_cleanup(&keeper->storage_sentence);
     buf_cleanup(&keeper->refresh_key);
 }
@@ -192,6 +195,7 @@ struct err keeper_new(const struct keeper_world *world, const struct config *con
     alarm_init(&keeper->look, world->loop, world->clock, keeper_look_rings);
     keeper_publish_init(keeper);
     keeper_load_init(keeper);
+    keeper_bans_init(keeper);
     keeper_state_init(keeper);
     keeper_commands_init(keeper);
     struct internal_ca *root = NULL;
@@ -319,31 +323,37 @@ static struct keeper_window keeper_window_view(const struct keeper_name *name)
     return view;
 }
 
+static struct keeper_name_view keeper_view_of(const struct keeper_name *name)
+{
+    const struct name_state *state = &name->state;
+    return (struct keeper_name_view){.name = name->text,
+                                     .key_type = name->other ? key_type_name(name->key_type) : NULL,
+                                     .cert = name->cert,
+                                     .directory_url = buf_slice(&name->directory_url),
+                                     .managed = name->kind == NAME_ACME,
+                                     .held = state->held,
+                                     .quarantined = name->quarantine.record.len > 0,
+                                     .step = name->order ? acme_order_step(name->order) : NULL,
+                                     .next_attempt_ms = name->next_attempt_ms,
+                                     .renew_at_ms = keeper_renew_at_ms(name),
+                                     .paced_by =
+                                         name->paced_by == LEDGER_UNKNOWN ? NULL : ledger_limit_text(name->paced_by),
+                                     .window = keeper_window_view(name),
+                                     .attempts = name->attempts,
+                                     .num_failures = state->backoff.num_failures + state->fallback.num_failures,
+                                     .failed_ms = greatest(state->backoff.failed_ms, state->fallback.failed_ms),
+                                     .problem_class = buf_slice(&state->problem_class),
+                                     .problem_type = buf_slice(&state->problem_type),
+                                     .problem_detail = buf_slice(&state->problem_detail),
+                                     .problem_sentence = buf_slice(&state->problem_sentence)};
+}
+
 size_t keeper_some(const struct keeper *keeper, size_t from, size_t max,
                    void (*each)(void *ctx, const struct keeper_name_view *view), void *ctx)
 {
     size_t num = 0;
     for (size_t i = from; i < keeper->num_names && num < max; i++, num++) {
-        const struct keeper_name *name = keeper->names[i];
-        const struct name_state *state = &name->state;
-        struct keeper_name_view view = {.name = name->text,
-                                        .key_type = name->other ? key_type_name(name->key_type) : NULL,
-                                        .cert = name->cert,
-                                        .directory_url = buf_slice(&name->directory_url),
-                                        .managed = name->kind == NAME_ACME,
-                                        .step = name->order ? acme_order_step(name->order) : NULL,
-                                        .next_attempt_ms = name->next_attempt_ms,
-                                        .renew_at_ms = keeper_renew_at_ms(name),
-                                        .paced_by =
-                                            name->paced_by == LEDGER_UNKNOWN ? NULL : ledger_limit_text(name->paced_by),
-                                        .window = keeper_window_view(name),
-                                        .attempts = name->attempts,
-                                        .num_failures = state->backoff.num_failures + state->fallback.num_failures,
-                                        .failed_ms = greatest(state->backoff.failed_ms, state->fallback.failed_ms),
-                                        .problem_class = buf_slice(&state->problem_class),
-                                        .problem_type = buf_slice(&state->problem_type),
-                                        .problem_detail = buf_slice(&state->problem_detail),
-                                        .problem_sentence = buf_slice(&state->problem_sentence)};
+        struct keeper_name_view view = keeper_view_of(keeper->names[i]);
         each(ctx, &view);
     }
     return num;

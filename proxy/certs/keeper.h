@@ -35,6 +35,7 @@ struct keeper_world {
     struct transport *transport; /* to the CA (certs/ca_transport); NULL where config has no ACME directory */
     struct dns_hook *dns_hook;   /* of dns-01; NULL: none */
     struct key_maker keys;       /* pool NULL: keys are made on the loop */
+    struct export *export;       /* EXPORT_DIR; NULL: none */
     void *ctx;
     /* Hand this to every worker; one reference comes along. Generations grow. Called from the loop, never from within a
      * call of the keeper's. */
@@ -79,6 +80,28 @@ void keeper_close(struct keeper *keeper);
 void keeper_acknowledged(struct keeper *keeper, uint64_t generation);
 /* A worker has answered HTTP-01 for this token (ACME-50). */
 void keeper_challenge_seen(struct keeper *keeper, struct slice token);
+/* What became of a wish for another certificate. */
+enum keeper_renewal {
+    KEEPER_RENEWS,          /* at *out_at_ms, or as soon as what is under way has ended */
+    KEEPER_RENEWS_NO_NAME,  /* there is no such name here */
+    KEEPER_RENEWS_NOT_OURS, /* nobody orders it by ACME */
+    KEEPER_RENEWS_STANDBY   /* another process orders, or none may */
+};
+
+/* Orders the name anew, each of its certificates and each with a new key, however long they are still good: our own back-off
+ * is passed over, but not what the CA has asked us to wait (force: that too, and the hold of a quarantine). Renews again a name
+ * that is held. A certificate that is wanted so is wanted until it is issued, or the process ends. *out_at_ms (may be NULL):
+ * wall clock of the attempt. */
+enum keeper_renewal keeper_renew(struct keeper *keeper, struct slice name, bool force, int64_t *out_at_ms);
+/* The name is not renewed any more, also behind a restart, until keeper_renew (ACME-120, reason 5). False: no such
+ * name. */
+bool keeper_hold(struct keeper *keeper, struct slice name);
+
+/* No certificate with this key is ever served again, nor a TLS_CERT: it has been disclosed (ACME-120, reason 1). spki_sha256:
+ * of the SubjectPublicKeyInfo. Stored as soon as we may write. */
+void keeper_ban_key(struct keeper *keeper, const uint8_t spki_sha256[KEY_SHA256_BYTES]);
+bool keeper_key_is_banned(const struct keeper *keeper, const uint8_t spki_sha256[KEY_SHA256_BYTES]);
+
 /* What store_dir says of itself, whenever it says it: why nothing can be written, how durable the storage is. */
 void keeper_storage_reported(struct keeper *keeper, const struct store_dir_report *report);
 
@@ -123,6 +146,8 @@ struct keeper_name_view {
     const struct cert *cert;    /* the one served: dates, serial, issuer, source; NULL: none so far */
     struct slice directory_url; /* where the served certificate was ordered; empty for the other sources */
     bool managed;               /* ours to order by ACME */
+    bool held;                  /* not renewed until somebody asks for it */
+    bool quarantined;           /* a certificate was issued that does not work here, and is tried again */
     const char *step;           /* of the order that runs, e.g. "poll-authz"; NULL: none runs */
     int64_t next_attempt_ms;    /* wall clock; 0: none is planned */
     int64_t renew_at_ms;        /* wall clock: when the served certificate is to be replaced; 0: not by an order */

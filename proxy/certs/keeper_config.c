@@ -20,7 +20,7 @@ static bool name_is_being_stored(const struct keeper_name *name)
     for (size_t i = 0; i < keeper->num_state_batch; i++)
         if (keeper->state_batch[i] == name)
             return true;
-    return name->save.busy;
+    return name->save.busy || name->quarantine.busy;
 }
 
 /* Its back-off is stored first: a name that is taken away and put back must not begin anew at the CA. */
@@ -259,8 +259,7 @@ static bool keeper_needs_engine_anew(const struct keeper *keeper, const struct k
     const struct config *before = keeper->config, *after = change->config;
     return keeper->world.transport != change->transport || keeper->world.dns_hook != change->dns_hook ||
            before->acme.accept_terms != after->acme.accept_terms || before->acme.ledger != after->acme.ledger ||
-           !slice_eq(before->acme.email, after->acme.email) ||
-           !slice_eq(before->acme.fallback, after->acme.fallback) ||
+           !slice_eq(before->acme.email, after->acme.email) || !slice_eq(before->acme.fallback, after->acme.fallback) ||
            !slice_eq(before->acme.fallback_eab_kid, after->acme.fallback_eab_kid) ||
            !slice_eq(before->acme.fallback_eab_hmac_key, after->acme.fallback_eab_hmac_key) ||
            !slice_eq(before->acme.fallback_account_key.text, after->acme.fallback_account_key.text);
@@ -362,6 +361,7 @@ void keeper_apply(struct keeper *keeper, struct keeper_change *change)
     keeper_sweep_leaving(keeper);
     if (keeper_has_fresh(keeper) || (!same_root && !keeper->root && keeper->has_internal))
         keeper_load_again(keeper);
+    keeper_quarantine_try_all(keeper);
     if (!same || !same_root || anew || !same_orders(before, keeper->config))
         keeper_look_all(keeper);
     config_unref(before);

@@ -13,9 +13,11 @@
 #include "base/map.h"
 #include "certs/alarm.h"
 #include "certs/due_queue.h"
+#include "certs/export.h"
 #include "certs/keeper.h"
 #include "certs/name_state.h"
 #include "certs/own_cert.h"
+#include "store/cert_record.h"
 
 enum {
     KEEPER_ACKNOWLEDGE_MS = 5000, /* every worker serves a challenge's answer by then, or the order fails */
@@ -26,8 +28,10 @@ enum {
     KEEPER_LOOKS_A_TURN = 32,     /* names: each may cost a key and a signature, and the loop must not wait for all */
     KEEPER_STATE_BATCH = 16,      /* LIMIT_STORE_WRITES */
     KEEPER_CA_FAILURES = 3,       /* in a row: then the fallback is asked */
-    KEEPER_ARI_RUNNING = 4,       /* questions for a renewal's window, at a time */
-    KEEPER_ARI_FAILURES = 3       /* of them in a row: worth a word */
+    KEEPER_QUARANTINE_LOOK_MS = 3600 * 1000,
+    KEEPER_QUARANTINE_HOLD_S = 34 * 3600, /* ACME-106: the CA refills one of five identical certificates */
+    KEEPER_ARI_RUNNING = 4,               /* questions for a renewal's window, at a time */
+    KEEPER_ARI_FAILURES = 3               /* of them in a row: worth a word */
 };
 
 enum name_kind {
@@ -63,6 +67,18 @@ struct name_save {
     bool busy;
 };
 
+/* What a CA has issued and does not work here: a clock that is wrong, a chain that leads nowhere. Kept until it does, or
+ * until another may be ordered. */
+struct name_quarantine {
+    struct buf record; /* SECRET: of certificate/NAME, in quarantine/NAME; len 0: there is none */
+    bool stored;       /* so that it has to be removed */
+    int64_t until_ms;  /* wall clock: nothing is ordered before */
+    int64_t look_ms;   /* wall clock: it is tried again */
+    struct store_call call;
+    bool busy;
+    int64_t retry_ms; /* wall clock: it is stored again, where that failed */
+};
+
 /* A question that runs, where query.call.acme is set. */
 struct ari_slot {
     struct acme_ari_query query;
@@ -93,7 +109,9 @@ struct keeper_name {
     struct due due;             /* in keeper->due, by wall clock: when to look at it again */
     struct acme_order *order;   /* runs */
     enum issuer_rank rank;      /* where the last one was */
-    enum name_asked asked;
+    bool wants_new;             /* asked for, and not issued since */
+    enum name_asked asked;      /* of the next attempt alone */
+    struct name_quarantine quarantine;
     enum ledger_kind ledger_kind; /* of the last one */
     bool ledger_open;             /* it runs, and is counted */
     enum ledger_limit paced_by;   /* what the next one waits for, as it was said */
@@ -114,7 +132,16 @@ struct keeper_name {
 };
 
 /* What is being read. ROOT_WAIT: there is no local root yet, and who may make one is not known yet, or it is being stored. */
-enum keeper_stage { STAGE_IDLE, STAGE_CERTIFICATES, STAGE_STATES, STAGE_LEDGERS, STAGE_ROOT, STAGE_ROOT_WAIT };
+enum keeper_stage {
+    STAGE_IDLE,
+    STAGE_CERTIFICATES,
+    STAGE_STATES,
+    STAGE_QUARANTINES,
+    STAGE_BANS,
+    STAGE_LEDGERS,
+    STAGE_ROOT,
+    STAGE_ROOT_WAIT
+};
 
 struct internal_ca;
 
@@ -168,6 +195,10 @@ struct keeper {
     struct internal_ca *new_root; /* on its way to the store */
     struct store_call root_call;
     bool root_busy, root_absent;
+
+    /* keys that are never to be used again */
+    struct map bans; /* SHA-256 of the SubjectPublicKeyInfo, in hexadecimal, to the keeper */
+    struct list ban_writes;
 
     /* publication */
     struct certset *set;   /* what was published last */
@@ -320,6 +351,8 @@ void keeper_ledger_close(struct keeper_name *name, const struct acme_result *res
 /* keeper_order.c */
 /* Orders where it is time; returns the wall clock of the next look, INT64_MAX for none. */
 int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms);
+/* Wall clock of the next attempt, where nothing is in the way. */
+int64_t keeper_order_at_ms(struct keeper_name *name, int64_t now_ms);
 /* A failure of our own, whose cause `sentence` tells. */
 void keeper_order_fail_local(struct keeper_name *name, const char *step, struct err err, const char *sentence);
 /* The order is done: nothing is held against the name any more. */
@@ -337,9 +370,45 @@ void keeper_name_cleanup(struct keeper_name *name);
 /* keeper_commit.c */
 /* What the CA has issued: tried, stored, served. */
 void keeper_commit_issued(struct keeper_name *name, const struct acme_result *result);
+/* A certificate that has been tried, with its record, as text (taken over, as is `cert`) and read: stored and served.
+ * journal_key: what goes in the same commit; empty: nothing. */
+void keeper_commit(struct keeper_name *name, struct cert *cert, const struct cert_record *origin, struct buf *record,
+                   struct slice journal_key);
+/* What is stored of a certificate, as text: a secret. */
+MUST_CHECK struct err keeper_write_record(const struct keeper_name *name, const struct acme_result *result,
+                                          struct buf *out);
+/* Builds the certificate of a record and tries all that must be true before it is served (ACME-61, a handshake, no key that
+ * must not be used again). *out_record has views into `value` and the arena. */
+MUST_CHECK struct err keeper_try_record(const struct keeper_name *name, struct slice value, struct arena *arena,
+                                        struct cert_record *out_record, struct cert **out_cert);
 /* Stores name->save.record once more. */
 void keeper_commit_save(struct keeper_name *name);
 void keeper_commit_forget(struct keeper_name *name);
+
+/* keeper_quarantine.c */
+/* Keeps what was refused, where there is anything to keep; the journal of its order goes. Before keeper_order_fail. */
+void keeper_quarantine_take(struct keeper_name *name, const struct acme_result *result);
+/* The record quarantine/NAME. */
+void keeper_quarantine_loaded(struct keeper_name *name, struct slice value);
+/* Tries what is kept where it is time, and serves it where it works now. Returns the wall clock of the next look; *out_hold_ms:
+ * nothing is to be ordered before (0: it may be). */
+int64_t keeper_quarantine_look(struct keeper_name *name, int64_t now_ms, int64_t *out_hold_ms);
+/* Something has changed, such as the clock: tries at the next look. */
+void keeper_quarantine_try_all(struct keeper *keeper);
+/* quarantine/NAME */
+void keeper_quarantine_key(const struct keeper_name *name, struct buf *out);
+/* Another certificate is served: nothing is kept any more. The record is for the caller's commit to remove. */
+void keeper_quarantine_drop(struct keeper_name *name);
+void keeper_quarantine_cleanup(struct keeper_name *name);
+
+/* keeper_bans.c */
+void keeper_bans_loaded(struct keeper *keeper, const struct store_record *records, size_t num_records);
+/* Whether the certificate's key is one that must not be used. */
+bool keeper_cert_is_banned(const struct keeper *keeper, const struct cert *cert);
+/* Stores what is not stored yet, where we may. */
+void keeper_bans_flush(struct keeper *keeper);
+void keeper_bans_init(struct keeper *keeper);
+void keeper_bans_cleanup(struct keeper *keeper);
 
 /* keeper_state.c */
 void keeper_state_init(struct keeper *keeper);
@@ -373,6 +442,8 @@ int64_t keeper_local_look(struct keeper_name *name, int64_t now_ms);
 /* keeper_own.c */
 /* Serves the name, which a certificate of one's own covers, with the best of them; returns as keeper_local_look. */
 int64_t keeper_own_look(struct keeper_name *name, int64_t now_ms);
+/* Whether one of those that cover it has a key that may be used; says so where none has. */
+bool keeper_own_is_usable(const struct keeper_name *name);
 /* The one to be served beside it for clients that cannot use its kind of key, or NULL. Borrowed. */
 struct cert *keeper_own_beside(const struct keeper_name *name);
 

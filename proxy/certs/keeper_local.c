@@ -70,7 +70,8 @@ int64_t keeper_local_look(struct keeper_name *name, int64_t now_ms)
 {
     struct keeper *keeper = name->keeper;
     if (name->kind == NAME_OWN && own_certs_cover(keeper->own, name->text))
-        return keeper_own_look(name, now_ms);
+        return keeper_own_is_usable(name) ? keeper_own_look(name, now_ms)
+                                          : name_serve_local(name, CERT_PLACEHOLDER, now_ms);
     if (name->kind == NAME_INTERNAL && keeper->root)
         return name_serve_local(name, CERT_INTERNAL, now_ms);
     if (name->second || name_is_covered_beside(name))

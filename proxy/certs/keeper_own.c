@@ -5,9 +5,27 @@ enum {
     OWN_WARN_S = 7 * 24 * 3600 /* left of a certificate that only the user can renew */
 };
 
+/* NULL: none whose key may be used. */
 static const struct own_cert *own_of(const struct keeper_name *name)
 {
-    return own_certs_find(name->keeper->own, name->text, keeper_wall_ms(name->keeper) / 1000);
+    const struct keeper *keeper = name->keeper;
+    int64_t now_s = keeper_wall_ms(keeper) / 1000;
+    const struct own_cert *own = own_certs_find(keeper->own, name->text, now_s);
+    if (own && keeper_cert_is_banned(keeper, own->cert))
+        own = own_certs_find_beside(keeper->own, own, name->text, now_s);
+    return own && !keeper_cert_is_banned(keeper, own->cert) ? own : NULL;
+}
+
+bool keeper_own_is_usable(const struct keeper_name *name)
+{
+    if (own_of(name))
+        return true;
+    if (!name->cert || name->cert->source != CERT_PLACEHOLDER)
+        LOG_ERROR_EVENT(name->keeper->world.log, "own_certificate_disclosed", LOG_SLICE("name", name->text),
+                        LOG_STR("msg",
+                                "the key of this certificate of your own was revoked as disclosed and is not used "
+                                "again: make another key, and have a certificate issued for it"));
+    return false;
 }
 
 struct cert *keeper_own_beside(const struct keeper_name *name)
@@ -16,7 +34,7 @@ struct cert *keeper_own_beside(const struct keeper_name *name)
     const struct own_cert *first = name->kind == NAME_OWN ? own_of(name) : NULL;
     const struct own_cert *beside =
         first ? own_certs_find_beside(keeper->own, first, name->text, keeper_wall_ms(keeper) / 1000) : NULL;
-    return beside ? beside->cert : NULL;
+    return beside && !keeper_cert_is_banned(keeper, beside->cert) ? beside->cert : NULL;
 }
 
 int64_t keeper_own_look(struct keeper_name *name, int64_t now_ms)

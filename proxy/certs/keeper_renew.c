@@ -120,15 +120,12 @@ void renew_look(struct keeper_command *command)
     command->state = renew_state(command);
 }
 
-static void renew_add(struct keeper_command *command, struct keeper_name *name, bool force)
+static void renew_add(struct keeper_command *command, struct keeper_name *name)
 {
     struct renew_line *line = &command->lines[command->num_lines++];
     *line = (struct renew_line){.num_issued = name->attempts.num_issued, .num_failed = num_failed(name)};
     buf_append_slice(&line->record, name->record);
-    if (name->asked != NAME_FORCED)
-        name->asked = force ? NAME_FORCED : NAME_ASKED;
     name->next_attempt_ms = 0; /* that of before is not waited for */
-    keeper_look_soon(name);
 }
 
 bool renew_begin(struct keeper_command *command, const struct keeper_command_spec *spec, struct buf *out_refusal)
@@ -136,9 +133,14 @@ bool renew_begin(struct keeper_command *command, const struct keeper_command_spe
     struct keeper_name *name = command_name_of(command->keeper, spec->name, out_refusal);
     if (!name)
         return false;
-    renew_add(command, name, spec->force);
+    renew_add(command, name);
     if (name->other)
-        renew_add(command, name->other, spec->force);
+        renew_add(command, name->other);
+    if (keeper_renew(command->keeper, name->text, spec->force, NULL) != KEEPER_RENEWS) {
+        buf_printf(out_refusal, "%.*s cannot be ordered by this process; `portico status` says why",
+                   (int)name->text.len, name->text.ptr);
+        return false;
+    }
     renew_look(command);
     return true;
 }

@@ -45,6 +45,7 @@ static void control_end(struct control *control)
     control->phase = CONTROL_ENDING;
     keeper_close(control->keeper);
     control->keeper = NULL;
+    export_close(control->export);
     control_end_hooks(control);
     ca_transport_close(control->ca);
     if (control->store)

@@ -152,9 +152,20 @@ static bool control_check_workers(struct control *control)
     return !err_is(err);
 }
 
+static struct export *control_make_export(struct control *control)
+{
+    struct export_options options = {.dir = control->config->export_dir.ptr,
+                                     .loop = control->net,
+                                     .log = control->ring,
+                                     .disk = control->disk_pool,
+                                     .port = control->port};
+    return control->config->export_dir.len ? export_new(&options) : NULL;
+}
+
 static bool control_start_keeper(struct control *control)
 {
     struct buf mistake = {0};
+    control->export = control_make_export(control);
     struct keeper_world world = {.loop = control->net,
                                  .log = control->ring,
                                  .clock = &clock_system,
@@ -162,6 +173,7 @@ static bool control_start_keeper(struct control *control)
                                  .transport = control->ca ? ca_transport_base(control->ca) : NULL,
                                  .dns_hook = control->dns_hook,
                                  .keys = {control->net, control->key_pool, control->port},
+                                 .export = control->export,
                                  .ctx = control,
                                  .publish = control_publish};
     struct err err = keeper_new(&world, control->config, &control->keeper, &mistake);

@@ -8,6 +8,7 @@
 
 #include "certs/ca_transport.h"
 #include "certs/dns_hook.h"
+#include "certs/export.h"
 #include "certs/keeper.h"
 #include "core/desk.h"
 #include "core/drain.h"
@@ -60,6 +61,7 @@ struct control {
     struct store *store;           /* with its seal */
     const struct store *directory; /* below it, and its own */
     struct ca_transport *ca;
+    struct export *export; /* NULL without EXPORT_DIR */
     struct runner *runner; /* NULL: no program is run */
     struct err runner_err;
     struct dns *dns;

@@ -1,6 +1,7 @@
 #include "core/sandbox.h"
 
 #include "base/mem.h"
+#include "certs/export.h"
 #include "core/landlock.h"
 #include "core/seccomp.h"
 #include "store/dir_disk.h"
@@ -146,10 +147,13 @@ struct sandbox *sandbox_new(const struct config *config, const char *runtime_dir
 {
     struct sandbox *sandbox = MEM_NEW(struct sandbox);
     sandbox->config = config;
+    bool exports = config->export_dir.len && !err_is(export_make_dir(config->export_dir.ptr));
     if (config->sandbox == CONFIG_SANDBOX_OFF)
         return sandbox;
     sandbox->storage_missing = err_is(dir_disk_make_path(config->storage.ptr));
     grant_add(sandbox, config->storage.ptr, true);
+    if (exports) /* what is not there is told by the export, again and again */
+        grant_add(sandbox, config->export_dir.ptr, true);
     grant_system(sandbox);
     grant_listen(sandbox, &config->listen.https);
     grant_listen(sandbox, &config->listen.http);

@@ -2,6 +2,7 @@
 
 In a network of its own: public addresses, port 80 and DNS as the machine's own commands see them."""
 
+import hashlib
 import json
 import subprocess
 
@@ -272,6 +273,54 @@ def test_as_people_read_it(net, doctor, directory):
     assert f"{NAME}" in lines
     at = next(i for i, line in enumerate(lines) if line.startswith("FAIL  port 80"))
     assert lines[at + 1].lstrip().startswith("-> Portico is not running here")
-    assert lines[-1].endswith("1 of 7 checks failed"), lines
+    assert lines[-1].endswith("1 of 8 checks failed"), lines
     assert doctor.run("--nonsense").returncode == 2
-    assert doctor.run(DOMAINS="not a name").returncode == 78
+    assert doctor.run(DOMAINS="a..b").returncode == 78
+
+
+# --- portico dns ---
+
+
+def paste(net, binary, storage, *args, **variables):
+    argv = [*net.wrapper, str(binary), "dns", *args]
+    env = environment({"DOMAINS": NAME, "STORAGE": storage, **variables})
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert "Sanitizer" not in done.stderr, done.stderr
+    return done
+
+
+def test_the_records_to_paste(net, binary, authority, doctor, launch, pebble_with):
+    """ACME-122, RFC 8657: with the account that the CA gave, which doctor then finds allowed and no other."""
+    pebble = pebble_with()
+    net.resolve(NAME, ipv4=[IPV4], ipv6=[IPV6])
+    done = paste(net, binary, doctor.storage, **pebble.variables())
+    assert done.returncode == 1 and "there is no account at the CA yet" in done.stderr and done.stdout == ""
+    portico = launch(wrapper=net.wrapper, STORAGE=doctor.storage, **pebble.variables())
+    portico.wait_event("certificate_published", source="issued", timeout=60)
+    account = portico.find_events("acme_account_created")[0]["account"]
+    done = paste(net, binary, doctor.storage, **pebble.variables())
+    assert done.returncode == 1 and "the CA does not say its name in CAA" in done.stderr  # Pebble 2.4 does not
+    directory = Directory(net, authority, caaIdentities=["ca.example"])
+    stored = next((doctor.storage / "account").iterdir())
+    record = json.loads(stored.read_text())
+    record["directory"] = directory.url  # the account of another CA, for a directory that says its name
+    name = "account/" + hashlib.sha256(directory.url.encode()).hexdigest()[:32]
+    (doctor.storage / name).write_text(json.dumps(record))
+    both = {"DOMAINS": f"{NAME},*.{NAME}", "ACME_CHALLENGE": "http-01,dns-persist-01"}
+    done = paste(net, binary, doctor.storage, **directory.variables(**both))
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout.splitlines() == [
+        f'{NAME}. IN CAA 0 issue "ca.example; accounturi={account}; validationmethods=http-01,dns-persist-01"',
+        f'_validation-persist.{NAME}. IN TXT "ca.example; accounturi={account}"',
+        f'{NAME}. IN CAA 0 issuewild "ca.example; accounturi={account}; validationmethods=dns-persist-01"',
+        f'_validation-persist.{NAME}. IN TXT "ca.example; accounturi={account}; policy=wildcard"',
+    ]
+    only_one = paste(net, binary, doctor.storage, NAME, **directory.variables(**both))
+    assert len(only_one.stdout.splitlines()) == 2
+    net.resolve(NAME, caa=[("issue", f"ca.example; accounturi={account}; validationmethods=http-01,dns-persist-01")])
+    missing = only(doctor.failures(NAME, **directory.variables(**both)), "persist-missing")
+    assert "there is no TXT record at _validation-persist" in missing["sentence"]
+    net.resolve(f"_validation-persist.{NAME}", txt=f"ca.example; accounturi={account}")
+    assert doctor.failures(NAME, **directory.variables(**both)) == []
+    net.resolve(NAME, caa=[("issue", f"ca.example; accounturi={account}0")])
+    assert only(doctor.failures(NAME, **directory.variables(ACME_CHALLENGE="http-01")), "caa-forbids")

@@ -57,7 +57,8 @@ static const struct certset_challenge *pending(const struct side *side, const ch
 static bool token_answered(const struct side *side, const char *token, const char *want)
 {
     struct buf answer = {0};
-    bool same = certset_http01(side->served, slice_str(token), &answer) && slice_eq(buf_slice(&answer), slice_str(want));
+    bool same =
+        certset_http01(side->served, slice_str(token), &answer) && slice_eq(buf_slice(&answer), slice_str(want));
     buf_cleanup(&answer);
     return same;
 }

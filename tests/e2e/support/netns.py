@@ -91,6 +91,7 @@ class Net:
         if ipv6:
             self._manage("add-aaaa", host=name, addresses=list(ipv6))
         if caa:
+            self._manage("clear-caa", host=name)
             self._manage("add-caa", host=name, policies=[{"tag": tag, "value": value} for tag, value in caa])
         if txt:
             self._manage("set-txt", host=name + ".", value=txt)
