@@ -138,8 +138,8 @@ static void keeper_look_rings(struct alarm *alarm)
     }
     keeper_commands_look(keeper);
     keeper_state_flush(keeper);
-    keeper_ledger_flush(keeper);
     keeper_bans_flush(keeper);
+    keeper_ledger_flush(keeper);
     keeper_arm(keeper);
 }
 
