@@ -22,28 +22,31 @@ static struct err send_download(const struct order_progress *progress, struct or
     return ERR_OK;
 }
 
+/* The problem's code is the fault, so that whoever is told can tell a wrong clock from a wrong chain. */
 static struct order_verdict order_chain_refused(struct order_progress *progress, const struct order_answer *answer,
-                                                const char *why)
+                                                enum chain_fault fault, const char *why)
 {
-    struct problem problem = {.class = PROBLEM_LOCAL, .err = err_make(ERR_INPUT, 0, "certificate refused")};
+    struct problem problem = {.class = PROBLEM_LOCAL, .err = err_make(ERR_INPUT, (int)fault, "certificate refused")};
     problem.detail = arena_printf(answer->arena, "the certificate that the CA issued is refused: %s", why);
     if (answer->now_s - progress->created_s > ORDER_REFUSED_CHAIN_HOLD_S)
         return order_dead(problem);
     return order_trouble(ORDER_STEP_DOWNLOAD, problem);
 }
 
-/* NULL, or why it is refused. *out_chain is written for a good one alone. */
+/* NULL, or why it is refused. *out_chain is written for a good one alone; *out_fault: of one that can be read. */
 static const char *order_read_chain(const struct order_progress *progress, const struct order_answer *answer,
-                                    struct chain *out_chain)
+                                    enum chain_fault *out_fault, struct chain *out_chain)
 {
     struct chain chain;
     struct err err = chain_parse(answer->reply->body, &chain);
+    *out_fault = CHAIN_FINE;
     if (err_is(err))
         return err.what;
     enum chain_fault fault =
         chain_check(&chain, progress->key, progress->names, progress->num_names, answer->now_s); /* ACME-61 */
     if (fault != CHAIN_FINE) {
         chain_cleanup(&chain);
+        *out_fault = fault;
         return chain_fault_text(fault);
     }
     *out_chain = chain;
@@ -76,9 +79,10 @@ static struct order_verdict order_next_alternate(const struct order_progress *pr
 static struct order_verdict recv_download(struct order_progress *progress, const struct order_answer *answer)
 {
     order_forget_chains(progress);
-    const char *fault = order_read_chain(progress, answer, &progress->chain);
-    if (fault)
-        return order_chain_refused(progress, answer, fault);
+    enum chain_fault fault;
+    const char *why = order_read_chain(progress, answer, &fault, &progress->chain);
+    if (why)
+        return order_chain_refused(progress, answer, fault, why);
     if (!order_prefers(progress, &progress->chain))
         order_note_alternates(progress, answer->reply);
     return order_next_alternate(progress);
@@ -96,8 +100,9 @@ static struct err send_alternate(const struct order_progress *progress, struct o
 static struct order_verdict recv_alternate(struct order_progress *progress, const struct order_answer *answer)
 {
     struct chain chain;
+    enum chain_fault fault;
     progress->at_alternate++;
-    if (order_read_chain(progress, answer, &chain)) {
+    if (order_read_chain(progress, answer, &fault, &chain)) {
         progress->num_alternates_failed++;
         return order_next_alternate(progress);
     }
