@@ -45,6 +45,8 @@ struct acme_publication {
      * every name server has the record (ACME-48); with one when that has not come about. How long that may take is the
      * publisher's to say. Not after withdraw. */
     void (*done)(struct acme_publication *publication, struct err err);
+    /* With an error, the cause for a person, where the publisher has more to say than that; valid during `done`. */
+    struct slice why;
     /* May be called between done and withdraw, when the CA has fetched the answer of http-01 or tls-alpn-01 (ACME-50);
      * polling then starts sooner. */
     void (*seen)(struct acme_publication *publication);
@@ -119,7 +121,8 @@ struct acme_result {
     struct slice profile; /* that was ordered; empty: none */
     bool replaced;        /* the CA has taken the order as the replacement of spec.replaces */
 
-    /* issued: checked against ACME-61 (key, names, dates, links). */
+    /* issued: checked against ACME-61 (key, names, dates, links). Not issued, and `chain` is not NULL: what the CA has issued
+     * and was refused for one of these; it may be no more than a clock that is wrong. */
     struct slice chain_pem;    /* certificates only, the leaf first */
     struct slice key_pem;      /* SECRET: PKCS#8; copies go into secret bufs */
     const struct chain *chain; /* dates, serial, issuer, names */

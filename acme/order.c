@@ -107,11 +107,21 @@ static void order_answered(struct request *request, const struct acme_reply *rep
     arena_cleanup(&arena);
 }
 
+/* ACME-35: a journal that was tampered with, or a maker of keys that is broken. */
+static void order_refuse_key(struct acme_order *order)
+{
+    struct arena arena = {0};
+    struct problem problem = problem_local(&arena, PROBLEM_LOCAL, err_make(ERR_STATE, 0, "key"),
+                                           SLICE_LIT("the certificate's key is the account's, which no CA may take"));
+    order_fail(order, &problem, true);
+    arena_cleanup(&arena);
+}
+
 void order_ask(struct acme_order *order)
 {
     struct order_ask ask;
     if (order->step == ORDER_STEP_FINALIZE && key_same_public(order->key, order->acme->account.key)) {
-        order_restart(order); /* ACME-35: a journal that was tampered with, or a maker of keys that is broken */
+        order_refuse_key(order);
         return;
     }
     order->progress.thumbprint = acme_thumbprint(order->acme);
@@ -358,7 +368,6 @@ static void order_fill_certificate(struct acme_order *order, struct acme_result 
     buf_reserve(key_pem, 4096); /* no copy of the key stays behind in a reallocation */
     key_write_pem(order->key, key_pem);
     chain_write_pem(&order->progress.chain, chain_pem);
-    result->issued = true;
     result->chain = &order->progress.chain;
     result->chain_pem = buf_slice(chain_pem);
     result->key = order->key;
@@ -375,9 +384,10 @@ void order_tell(struct acme_order *order)
                                  .step = order->failed_step,
                                  .profile = order->progress.profile,
                                  .replaced = order->progress.replaced};
-    if (order->issued) {
+    if (order->progress.chain.num_certs) /* good, or refused */
         order_fill_certificate(order, &result, &chain_pem, &key_pem);
-    } else {
+    result.issued = order->issued;
+    if (!order->issued) {
         problem_write_sentence(&sentence, &order->problem);
         result.problem = order->problem;
         result.challenge_type = order->failed_challenge;

@@ -33,7 +33,7 @@ static struct order_verdict order_chain_refused(struct order_progress *progress,
     return order_trouble(ORDER_STEP_DOWNLOAD, problem);
 }
 
-/* NULL, or why it is refused. *out_chain is written for a good one alone; *out_fault: of one that can be read. */
+/* NULL, or why it is refused. *out_chain is written where it is a chain at all, good or refused; *out_fault then too. */
 static const char *order_read_chain(const struct order_progress *progress, const struct order_answer *answer,
                                     enum chain_fault *out_fault, struct chain *out_chain)
 {
@@ -44,13 +44,9 @@ static const char *order_read_chain(const struct order_progress *progress, const
         return err.what;
     enum chain_fault fault =
         chain_check(&chain, progress->key, progress->names, progress->num_names, answer->now_s); /* ACME-61 */
-    if (fault != CHAIN_FINE) {
-        chain_cleanup(&chain);
-        *out_fault = fault;
-        return chain_fault_text(fault);
-    }
+    *out_fault = fault;
     *out_chain = chain;
-    return NULL;
+    return fault == CHAIN_FINE ? NULL : chain_fault_text(fault);
 }
 
 /* ACME-62: what the CA has besides. */
@@ -99,10 +95,11 @@ static struct err send_alternate(const struct order_progress *progress, struct o
 
 static struct order_verdict recv_alternate(struct order_progress *progress, const struct order_answer *answer)
 {
-    struct chain chain;
+    struct chain chain = {0};
     enum chain_fault fault;
     progress->at_alternate++;
     if (order_read_chain(progress, answer, &fault, &chain)) {
+        chain_cleanup(&chain);
         progress->num_alternates_failed++;
         return order_next_alternate(progress);
     }

@@ -64,7 +64,7 @@ struct order_progress {
     size_t num_issuer_names;
     bool challenge_unsure; /* posted, no answer came */
 
-    struct chain chain;
+    struct chain chain; /* downloaded: good where the order is issued, else refused */
     struct arena alternate_arena;
     struct slice alternates[ORDER_MAX_ALTERNATES]; /* URLs of other chains of the same certificate */
     size_t num_alternates, at_alternate, num_alternates_failed;

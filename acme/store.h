@@ -9,6 +9,9 @@
  *   order/NAME          the journal of an order that runs: its URL and its CSR key
  *   state/NAME          back-off and schedule of a name
  *   ledger/HASH         what is used of the limits of a CA
+ *   quarantine/NAME     a certificate that was issued and does not work here
+ *   banned-key/HASH     a key that is never to be used again
+ *   (NAME is followed by `:rsa` for the second certificate of a name that has two; in an order, by `:fallback` at that CA)
  *   internal-ca         the local root
  *
  * Each call ends in one callback with one of the results below, never from within the call. Three rules: "cannot read"

@@ -60,7 +60,7 @@ enum {
     LIMIT_DNS_ADDRESSES = 16,
     LIMIT_DNS_RECORDS = 32,           /* TXT or CAA of a name: a busy domain has a dozen */
     LIMIT_DNS_TEXT_BYTES = 16 * 1024, /* of those together */
-    LIMIT_PARSED_KEYS = 1024, /* per worker: EVP_PKEYs kept parsed */
+    LIMIT_PARSED_KEYS = 1024,         /* per worker: EVP_PKEYs kept parsed */
 
     /* Passwords */
     LIMIT_PASSWORD_COST = 16,          /* of bcrypt: 2^16 rounds take some seconds, and a log-in waits for them */
@@ -73,6 +73,7 @@ enum {
     /* Admin endpoint */
     LIMIT_ADMIN_TOKEN_MIN = 16, /* characters: 64 bits where they are hex digits */
     LIMIT_ADMIN_TOKEN_MAX = 256,
+    LIMIT_COMMANDS = 32,        /* of people, that run or are remembered */
     LIMIT_METRIC_NAMES = 10000, /* that have series of their own: a scrape of more would be tens of megabytes */
 
     /* Client certificates; chains as below */
@@ -96,6 +97,12 @@ enum {
     LIMIT_PROFILES = 8, /* of ACME_PROFILE; CAs have three or four */
     LIMIT_PROFILE_BYTES = 64,
 
+    /* ACME_DNS_HOOK */
+    LIMIT_HOOK_MS = 2 * 60 * 1000,      /* of a call: hooks that wait for all name servers take a minute */
+    LIMIT_HOOK_LOOK_MS = 2 * 60 * 1000, /* until its record can be seen */
+    LIMIT_HOOK_LEAVE_MS = 10 * 1000,    /* for removing records at the end of the process */
+    LIMIT_HOOK_RUNNING = 4,             /* calls at a time */
+
     /* Storage */
     LIMIT_STORE_VALUE_BYTES = 256 * 1024, /* a record: key and longest chain twice over; a larger file is not ours */
     LIMIT_STORE_WRITES = 16,              /* of one commit */
@@ -103,7 +110,7 @@ enum {
     /* Configuration */
     LIMIT_ENV_DIR_FILES = 1024,
     LIMIT_CERT_DIR_FILES = 2048, /* certificates and keys: at a start, each pair is tried for some milliseconds */
-    LIMIT_LINE_BYTES = 256, /* of a name that a person writes */
+    LIMIT_LINE_BYTES = 256,      /* of a name that a person writes */
 
     /* Logs */
     LIMIT_LOG_STRING_BYTES = 256,

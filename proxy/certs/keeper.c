@@ -100,6 +100,7 @@ static void keeper_watch_clock(struct keeper *keeper, int64_t wall_ms, int64_t m
         return;
     LOG_WARN_EVENT(keeper->world.log, "clock_set", LOG_INT("by_ms", skew_ms),
                    LOG_STR("msg", "the wall clock has jumped: every date is looked at again"));
+    keeper_quarantine_try_all(keeper);
     for (size_t i = 0; i < keeper->num_names; i++)
         keeper_look_at(keeper->names[i], 0);
 }
@@ -135,8 +136,10 @@ static void keeper_look_rings(struct alarm *alarm)
         keeper->settled = true;
         keeper_draft(keeper); /* also where no name is to be served: whoever waits for it can begin */
     }
+    keeper_commands_look(keeper);
     keeper_state_flush(keeper);
     keeper_ledger_flush(keeper);
+    keeper_bans_flush(keeper);
     keeper_arm(keeper);
 }
 
@@ -152,7 +155,7 @@ void keeper_look_now(struct keeper *keeper)
 static void keeper_free(struct grave *grave)
 {
     struct keeper *keeper = container_of(grave, struct keeper, grave);
-    cert_unref(keeper->own);
+    own_certs_unref(keeper->own);
     config_unref(keeper->config);
     mem_free(keeper);
 }
@@ -161,6 +164,7 @@ static void keeper_free(struct grave *grave)
 static void keeper_silence(struct keeper *keeper)
 {
     struct store *store = keeper->world.store;
+    keeper_commands_free(keeper);
     keeper_engines_free(keeper); /* withdraws what is published */
     alarm_stop(&keeper->look);
     if (keeper->num_state_batch)
@@ -171,6 +175,7 @@ static void keeper_silence(struct keeper *keeper)
     due_queue_cleanup(&keeper->due);
     keeper_root_free(keeper);
     keeper_publish_stop(keeper);
+    keeper_bans_cleanup(keeper);
     buf_cleanup(&keeper->storage_sentence);
     buf_cleanup(&keeper->refresh_key);
 }
@@ -190,8 +195,15 @@ struct err keeper_new(const struct keeper_world *world, const struct config *con
     alarm_init(&keeper->look, world->loop, world->clock, keeper_look_rings);
     keeper_publish_init(keeper);
     keeper_load_init(keeper);
+    keeper_bans_init(keeper);
     keeper_state_init(keeper);
-    struct err err = keeper_own_of(config, &keeper->own, out_mistake);
+    keeper_commands_init(keeper);
+    struct internal_ca *root = NULL;
+    struct err err = own_certs_new(config, NULL, &keeper->own, out_mistake);
+    if (!err_is(err))
+        err = keeper_root_of(config, keeper_wall_ms(keeper) / 1000, &root, out_mistake);
+    if (root)
+        keeper_root_replace(keeper, root);
     if (!err_is(err)) {
         keeper_set_names(keeper);
         err = keeper_orders(keeper) ? keeper_engines_new(keeper, out_mistake) : ERR_OK;
@@ -311,31 +323,37 @@ static struct keeper_window keeper_window_view(const struct keeper_name *name)
     return view;
 }
 
+static struct keeper_name_view keeper_view_of(const struct keeper_name *name)
+{
+    const struct name_state *state = &name->state;
+    return (struct keeper_name_view){.name = name->text,
+                                     .key_type = name->other ? key_type_name(name->key_type) : NULL,
+                                     .cert = name->cert,
+                                     .directory_url = buf_slice(&name->directory_url),
+                                     .managed = name->kind == NAME_ACME,
+                                     .held = state->held,
+                                     .quarantined = name->quarantine.record.len > 0,
+                                     .step = name->order ? acme_order_step(name->order) : NULL,
+                                     .next_attempt_ms = name->next_attempt_ms,
+                                     .renew_at_ms = keeper_renew_at_ms(name),
+                                     .paced_by =
+                                         name->paced_by == LEDGER_UNKNOWN ? NULL : ledger_limit_text(name->paced_by),
+                                     .window = keeper_window_view(name),
+                                     .attempts = name->attempts,
+                                     .num_failures = state->backoff.num_failures + state->fallback.num_failures,
+                                     .failed_ms = greatest(state->backoff.failed_ms, state->fallback.failed_ms),
+                                     .problem_class = buf_slice(&state->problem_class),
+                                     .problem_type = buf_slice(&state->problem_type),
+                                     .problem_detail = buf_slice(&state->problem_detail),
+                                     .problem_sentence = buf_slice(&state->problem_sentence)};
+}
+
 size_t keeper_some(const struct keeper *keeper, size_t from, size_t max,
                    void (*each)(void *ctx, const struct keeper_name_view *view), void *ctx)
 {
     size_t num = 0;
     for (size_t i = from; i < keeper->num_names && num < max; i++, num++) {
-        const struct keeper_name *name = keeper->names[i];
-        const struct name_state *state = &name->state;
-        struct keeper_name_view view = {.name = name->text,
-                                        .key_type = name->other ? key_type_name(name->key_type) : NULL,
-                                        .cert = name->cert,
-                                        .directory_url = buf_slice(&name->directory_url),
-                                        .managed = name->kind == NAME_ACME,
-                                        .step = name->order ? acme_order_step(name->order) : NULL,
-                                        .next_attempt_ms = name->next_attempt_ms,
-                                        .renew_at_ms = keeper_renew_at_ms(name),
-                                        .paced_by =
-                                            name->paced_by == LEDGER_UNKNOWN ? NULL : ledger_limit_text(name->paced_by),
-                                        .window = keeper_window_view(name),
-                                        .attempts = name->attempts,
-                                        .num_failures = state->backoff.num_failures + state->fallback.num_failures,
-                                        .failed_ms = greatest(state->backoff.failed_ms, state->fallback.failed_ms),
-                                        .problem_class = buf_slice(&state->problem_class),
-                                        .problem_type = buf_slice(&state->problem_type),
-                                        .problem_detail = buf_slice(&state->problem_detail),
-                                        .problem_sentence = buf_slice(&state->problem_sentence)};
+        struct keeper_name_view view = keeper_view_of(keeper->names[i]);
         each(ctx, &view);
     }
     return num;

@@ -24,6 +24,7 @@
 #include "tls/certset.h"
 
 struct keeper;
+struct dns_hook;
 
 /* Copied by keeper_new; what it points at must outlive keeper_close. */
 struct keeper_world {
@@ -32,22 +33,27 @@ struct keeper_world {
     const struct clock *clock;
     struct store *store;
     struct transport *transport; /* to the CA (certs/ca_transport); NULL where config has no ACME directory */
+    struct dns_hook *dns_hook;   /* of dns-01; NULL: none */
+    struct dns *dns;             /* where the record of dns-persist-01 is looked for; NULL: nowhere */
     struct key_maker keys;       /* pool NULL: keys are made on the loop */
+    struct export *export;       /* EXPORT_DIR; NULL: none */
     void *ctx;
     /* Hand this to every worker; one reference comes along. Generations grow. Called from the loop, never from within a
      * call of the keeper's. */
     void (*publish)(void *ctx, struct certset *set);
 };
 
-/* Reads TLS_CERT, TLS_KEY and ACME_ACCOUNT_KEY out of config, of which it holds a reference. On failure (they cannot
+/* Reads certificates of one's own, INTERNAL_CA and ACME_ACCOUNT_KEY out of config, of which it holds a reference. On failure (they cannot
  * work: bad configuration) *out_mistake gets a sentence for a person that names the variable. Nothing runs yet. */
 MUST_CHECK struct err keeper_new(const struct keeper_world *world, const struct config *config,
                                  struct keeper **out_keeper, struct buf *out_mistake);
 /* Another configuration, on trial. */
 struct keeper_change {
     const struct config *config; /* held */
-    struct cert *own;            /* TLS_CERT; held, may be NULL */
+    struct own_certs *own;       /* held */
+    struct internal_ca *root;    /* owned: INTERNAL_CA where that is another than before; may be NULL */
     struct transport *transport; /* to the CA from then on; NULL: none */
+    struct dns_hook *dns_hook;   /* the one that it has; whoever applies may put another */
 };
 
 /* Whether the keeper could go on with that configuration; it changes nothing. transport: the one that it has, or another.
@@ -75,6 +81,28 @@ void keeper_close(struct keeper *keeper);
 void keeper_acknowledged(struct keeper *keeper, uint64_t generation);
 /* A worker has answered HTTP-01 for this token (ACME-50). */
 void keeper_challenge_seen(struct keeper *keeper, struct slice token);
+/* What became of a wish for another certificate. */
+enum keeper_renewal {
+    KEEPER_RENEWS,          /* at *out_at_ms, or as soon as what is under way has ended */
+    KEEPER_RENEWS_NO_NAME,  /* there is no such name here */
+    KEEPER_RENEWS_NOT_OURS, /* nobody orders it by ACME */
+    KEEPER_RENEWS_STANDBY   /* another process orders, or none may */
+};
+
+/* Orders the name anew, each of its certificates and each with a new key, however long they are still good: our own back-off
+ * is passed over, but not what the CA has asked us to wait (force: that too, and the hold of a quarantine). Renews again a name
+ * that is held. A certificate that is wanted so is wanted until it is issued, or the process ends. *out_at_ms (may be NULL):
+ * wall clock of the attempt. */
+enum keeper_renewal keeper_renew(struct keeper *keeper, struct slice name, bool force, int64_t *out_at_ms);
+/* The name is not renewed any more, also behind a restart, until keeper_renew (ACME-120, reason 5). False: no such
+ * name. */
+bool keeper_hold(struct keeper *keeper, struct slice name);
+
+/* No certificate with this key is ever served again, nor a TLS_CERT: it has been disclosed (ACME-120, reason 1). spki_sha256:
+ * of the SubjectPublicKeyInfo. Stored as soon as we may write. */
+void keeper_ban_key(struct keeper *keeper, const uint8_t spki_sha256[KEY_SHA256_BYTES]);
+bool keeper_key_is_banned(const struct keeper *keeper, const uint8_t spki_sha256[KEY_SHA256_BYTES]);
+
 /* What store_dir says of itself, whenever it says it: why nothing can be written, how durable the storage is. */
 void keeper_storage_reported(struct keeper *keeper, const struct store_dir_report *report);
 
@@ -119,6 +147,8 @@ struct keeper_name_view {
     const struct cert *cert;    /* the one served: dates, serial, issuer, source; NULL: none so far */
     struct slice directory_url; /* where the served certificate was ordered; empty for the other sources */
     bool managed;               /* ours to order by ACME */
+    bool held;                  /* not renewed until somebody asks for it */
+    bool quarantined;           /* a certificate was issued that does not work here, and is tried again */
     const char *step;           /* of the order that runs, e.g. "poll-authz"; NULL: none runs */
     int64_t next_attempt_ms;    /* wall clock; 0: none is planned */
     int64_t renew_at_ms;        /* wall clock: when the served certificate is to be replaced; 0: not by an order */

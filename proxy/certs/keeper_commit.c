@@ -1,7 +1,6 @@
 #include "acme/chain.h"
 #include "certs/keeper_internal.h"
 #include "certs/self_test.h"
-#include "store/cert_record.h"
 
 static void name_log_obtained(const struct keeper_name *name, const struct cert *cert)
 {
@@ -44,6 +43,7 @@ static void name_save_done(struct store_call *call, enum store_result result, co
     if (result == STORE_OK) {
         name->unreadable = false;
         name->record_generation++;
+        name->quarantine.stored = false;
         keeper_commit_forget(name);
     } else {
         name->save.retry_ms = keeper_wall_ms(name->keeper) + KEEPER_LOOK_MS;
@@ -73,13 +73,14 @@ static void name_write_key(const char *prefix, struct slice record, struct buf *
 void keeper_commit_save(struct keeper_name *name)
 {
     struct keeper *keeper = name->keeper;
-    struct buf key = {0}, state_key = {0}, state = {0}, record = {0}, other_journal = {0};
+    struct buf key = {0}, state_key = {0}, state = {0}, record = {0}, other_journal = {0}, quarantine_key = {0};
     name_write_key("certificate/", name->record, &key);
     keeper_state_key(name, &state_key);
     name_state_write(&name->state, &state);
     keeper_order_record(name, name->rank == ISSUER_FIRST ? ISSUER_FALLBACK : ISSUER_FIRST, &record);
     name_write_key("order/", buf_slice(&record), &other_journal);
-    struct store_write writes[4] = {
+    keeper_quarantine_key(name, &quarantine_key);
+    struct store_write writes[5] = {
         {.key = buf_slice(&key), .value = buf_slice(&name->save.record)},
         {.key = buf_slice(&state_key), .value = buf_slice(&state)},
     };
@@ -88,6 +89,8 @@ void keeper_commit_save(struct keeper_name *name)
         writes[num++] = (struct store_write){.key = buf_slice(&name->save.journal_key)};
     if (keeper->issuers[ISSUER_FALLBACK].acme)
         writes[num++] = (struct store_write){.key = buf_slice(&other_journal)};
+    if (name->quarantine.stored)
+        writes[num++] = (struct store_write){.key = buf_slice(&quarantine_key)};
     list_remove(&name->dirty);
     name->save.busy = true;
     name->save.call.done = name_save_done;
@@ -97,9 +100,10 @@ void keeper_commit_save(struct keeper_name *name)
     buf_cleanup(&state);
     buf_cleanup(&record);
     buf_cleanup(&other_journal);
+    buf_cleanup(&quarantine_key);
 }
 
-static struct err name_write_record(struct keeper_name *name, const struct acme_result *result, struct buf *out)
+struct err keeper_write_record(const struct keeper_name *name, const struct acme_result *result, struct buf *out)
 {
     struct cert_record record = {.names = &name->text,
                                  .num_names = 1,
@@ -116,27 +120,68 @@ static struct err name_write_record(struct keeper_name *name, const struct acme_
     return cert_record_write(&record, out);
 }
 
-void keeper_commit_issued(struct keeper_name *name, const struct acme_result *result)
+/* ---- what must be true of it ---- */
+
+static bool key_is_banned(const struct keeper *keeper, const struct evp_pkey_st *key)
 {
-    struct cert *cert = NULL;
-    struct buf record = {0};
-    struct err err = keeper_make_cert(CERT_ISSUED, result->chain, result->key, &cert);
-    if (!err_is(err))
-        err = self_test(cert, name->text);
-    if (!err_is(err))
-        err = name_write_record(name, result, &record);
-    if (err_is(err)) { /* the journal stays: the next attempt fetches the same certificate, and orders no other */
-        buf_cleanup_secret(&record);
-        cert_unref(cert);
-        keeper_order_fail_local(name, "self-test", err, "the new certificate does not work and is not served");
-        return;
+    struct buf spki = {0};
+    uint8_t hash[KEY_SHA256_BYTES];
+    key_write_public(key, &spki);
+    key_sha256(buf_slice(&spki), hash);
+    buf_cleanup(&spki);
+    return keeper_key_is_banned(keeper, hash);
+}
+
+static struct err name_try_chain(const struct keeper_name *name, const struct chain *chain,
+                                 const struct evp_pkey_st *key, struct cert **out_cert)
+{
+    enum chain_fault fault = chain_check(chain, key, &name->text, 1, keeper_wall_ms(name->keeper) / 1000);
+    if (fault != CHAIN_FINE)
+        return err_make(ERR_INPUT, 0, chain_fault_text(fault));
+    if (key_is_banned(name->keeper, key))
+        return err_make(ERR_INPUT, 0, "it has a key that was disclosed and revoked");
+    struct err err = keeper_make_cert(CERT_ISSUED, chain, key, out_cert);
+    if (err_is(err))
+        return err;
+    err = self_test(*out_cert, name->text);
+    if (err_is(err)) {
+        cert_unref(*out_cert);
+        *out_cert = NULL;
     }
+    return err;
+}
+
+struct err keeper_try_record(const struct keeper_name *name, struct slice value, struct arena *arena,
+                             struct cert_record *out_record, struct cert **out_cert)
+{
+    struct chain chain = {0};
+    struct evp_pkey_st *key = NULL;
+    *out_cert = NULL;
+    struct err err = cert_record_read(arena, value, out_record);
+    if (!err_is(err))
+        err = chain_parse(out_record->chain_pem, &chain);
+    if (!err_is(err))
+        err = key_read_pem(out_record->key_pem, &key);
+    if (!err_is(err))
+        err = name_try_chain(name, &chain, key, out_cert);
+    key_free(key);
+    chain_cleanup(&chain);
+    return err;
+}
+
+/* ---- the commit ---- */
+
+void keeper_commit(struct keeper_name *name, struct cert *cert, const struct cert_record *origin, struct buf *record,
+                   struct slice journal_key)
+{
+    name_state_keep(&name->save.directory_url, origin->directory_url);
+    name_state_keep(&name->save.profile, origin->profile);
+    name->save.key_type = origin->key_type;
     keeper_commit_forget(name);
-    name->save.record = record;
-    buf_append_slice(&name->save.journal_key, result->journal_key);
-    name_state_keep(&name->save.directory_url, result->directory_url);
-    name_state_keep(&name->save.profile, result->profile);
-    name->save.key_type = key_type_of(result->key);
+    keeper_quarantine_drop(name);
+    name->save.record = *record;
+    *record = (struct buf){0};
+    buf_append_slice(&name->save.journal_key, journal_key);
     name->save.cert = cert;
     keeper_order_succeeded(name);
     name->state.profiles.len = 0;
@@ -144,4 +189,23 @@ void keeper_commit_issued(struct keeper_name *name, const struct acme_result *re
     keeper_renewal_choose(name, cert, keeper_wall_ms(name->keeper));
     name_log_obtained(name, cert);
     keeper_commit_save(name);
+}
+
+void keeper_commit_issued(struct keeper_name *name, const struct acme_result *result)
+{
+    struct arena arena = {0};
+    struct cert_record origin;
+    struct cert *cert = NULL;
+    struct buf record = {0};
+    struct err err = keeper_write_record(name, result, &record);
+    if (!err_is(err))
+        err = keeper_try_record(name, buf_slice(&record), &arena, &origin, &cert);
+    if (err_is(err)) {
+        keeper_quarantine_take(name, result);
+        keeper_order_fail_local(name, "self-test", err, "the new certificate does not work and is not served");
+    } else {
+        keeper_commit(name, cert, &origin, &record, result->journal_key);
+    }
+    buf_cleanup_secret(&record);
+    arena_cleanup(&arena);
 }

@@ -1,6 +1,5 @@
+#include "certs/internal_ca.h"
 #include "certs/keeper_internal.h"
-#include "certs/own_cert.h"
-#include "certs/self_test.h"
 
 /* ---- names that leave ---- */
 
@@ -21,7 +20,7 @@ static bool name_is_being_stored(const struct keeper_name *name)
     for (size_t i = 0; i < keeper->num_state_batch; i++)
         if (keeper->state_batch[i] == name)
             return true;
-    return name->save.busy;
+    return name->save.busy || name->quarantine.busy;
 }
 
 /* Its back-off is stored first: a name that is taken away and put back must not begin anew at the CA. */
@@ -72,17 +71,17 @@ static struct keeper_name *keeper_take_back(struct keeper *keeper, struct slice 
 
 static enum name_kind keeper_kind_of(const struct keeper *keeper, const struct config_name *name)
 {
-    if (keeper->own && cert_covers(keeper->own, name->text))
+    if (own_certs_cover(keeper->own, name->text))
         return NAME_OWN;
     switch (name->issuer) {
     case CONFIG_ISSUER_ACME: return NAME_ACME;
     case CONFIG_ISSUER_INTERNAL: return NAME_INTERNAL;
     case CONFIG_ISSUER_OWN: break;
     }
-    LOG_ERROR_EVENT(keeper->world.log, "name_not_covered", LOG_SLICE("name", name->text),
-                    LOG_STR("msg",
-                            "no CA may sign this name and the certificate of PORTICO_TLS_CERT does not have it: it "
-                            "is served with a placeholder until a certificate that has it is given"));
+    LOG_ERROR_EVENT(
+        keeper->world.log, "name_not_covered", LOG_SLICE("name", name->text),
+        LOG_STR("msg", "no CA may sign this name, and neither PORTICO_TLS_CERT nor PORTICO_TLS_CERT_DIR has it: it "
+                       "is served with a placeholder until a certificate that has it is given"));
     return NAME_OWN;
 }
 
@@ -174,9 +173,11 @@ static void keeper_add_name(struct names_change *change, struct slice text, enum
 void keeper_set_names(struct keeper *keeper)
 {
     const struct config *config = keeper->config;
-    size_t num_sans = config->names_from_certificate && keeper->own ? keeper->own->num_names : 0;
+    size_t num_own = config->names_from_certificate ? keeper->own->num : 0, num_sans = 0;
     struct names_change change = {.before = keeper->by_name, .keeper = keeper};
     struct map_entry *entry;
+    for (size_t i = 0; i < num_own; i++)
+        num_sans += keeper->own->items[i].cert->num_names;
     mem_free(keeper->names);
     keeper->names = mem_calloc((config->num_names + num_sans) * CONFIG_KEY_TYPES, sizeof(void *));
     keeper->num_names = 0;
@@ -185,8 +186,9 @@ void keeper_set_names(struct keeper *keeper)
     for (size_t i = 0; i < config->num_names; i++)
         keeper_add_name(&change, config->names[i].text, keeper_kind_of(keeper, &config->names[i]),
                         config->names[i].local);
-    for (size_t i = 0; i < num_sans; i++)
-        keeper_add_name(&change, slice_str(keeper->own->names[i]), NAME_OWN, false);
+    for (size_t i = 0; i < num_own; i++)
+        for (size_t n = 0; n < keeper->own->items[i].cert->num_names; n++)
+            keeper_add_name(&change, slice_str(keeper->own->items[i].cert->names[n]), NAME_OWN, false);
     for (size_t at = 0; (entry = map_next(&change.before, &at));)
         name_leave(entry->value);
     map_cleanup(&change.before);
@@ -213,34 +215,7 @@ bool keeper_orders(const struct keeper *keeper)
     return false;
 }
 
-/* ---- TLS_CERT ---- */
-
-struct err keeper_own_of(const struct config *config, struct cert **out_cert, struct buf *out_mistake)
-{
-    struct cert *cert = NULL;
-    *out_cert = NULL;
-    if (config->tls.cert.text.len == 0)
-        return ERR_OK;
-    struct err err = own_cert_new(config, &cert, out_mistake);
-    if (err_is(err))
-        return err;
-    if (cert->num_names)
-        err = self_test(cert, slice_str(cert->names[0]));
-    if (err_is(err)) {
-        buf_append_str(out_mistake, "PORTICO_TLS_CERT: the certificate does not work in a TLS handshake");
-        cert_unref(cert);
-        return err;
-    }
-    *out_cert = cert;
-    return ERR_OK;
-}
-
 /* ---- another configuration ---- */
-
-static bool same_own(const struct config *a, const struct config *b)
-{
-    return slice_eq(a->tls.cert.text, b->tls.cert.text) && slice_eq(a->tls.key.text, b->tls.key.text);
-}
 
 static bool config_orders(const struct config *config)
 {
@@ -254,15 +229,17 @@ struct err keeper_prepare(const struct keeper *keeper, const struct config *conf
                           struct keeper_change *out_change, struct buf *out_mistake)
 {
     struct err err = ERR_OK;
-    *out_change = (struct keeper_change){.transport = transport};
-    if (same_own(keeper->config, config))
-        out_change->own = keeper->own ? cert_ref(keeper->own) : NULL;
+    *out_change = (struct keeper_change){.transport = transport, .dns_hook = keeper->world.dns_hook};
+    if (own_certs_same(keeper->config, config))
+        out_change->own = own_certs_ref(keeper->own);
     else
-        err = keeper_own_of(config, &out_change->own, out_mistake);
+        err = own_certs_new(config, keeper->own, &out_change->own, out_mistake);
+    if (!err_is(err) && !keeper_root_same(keeper->config, config))
+        err = keeper_root_of(config, keeper_wall_ms(keeper) / 1000, &out_change->root, out_mistake);
     if (!err_is(err) && config_orders(config))
         err = keeper_engines_check(keeper, config, out_mistake);
     if (err_is(err))
-        cert_unref(out_change->own);
+        keeper_discard(out_change);
     else
         out_change->config = config_ref(config);
     return err;
@@ -270,7 +247,8 @@ struct err keeper_prepare(const struct keeper *keeper, const struct config *conf
 
 void keeper_discard(struct keeper_change *change)
 {
-    cert_unref(change->own);
+    own_certs_unref(change->own);
+    internal_ca_free(change->root);
     config_unref(change->config);
     *change = (struct keeper_change){0};
 }
@@ -279,9 +257,9 @@ void keeper_discard(struct keeper_change *change)
 static bool keeper_needs_engine_anew(const struct keeper *keeper, const struct keeper_change *change)
 {
     const struct config *before = keeper->config, *after = change->config;
-    return keeper->world.transport != change->transport || before->acme.accept_terms != after->acme.accept_terms ||
-           before->acme.ledger != after->acme.ledger || !slice_eq(before->acme.email, after->acme.email) ||
-           !slice_eq(before->acme.fallback, after->acme.fallback) ||
+    return keeper->world.transport != change->transport || keeper->world.dns_hook != change->dns_hook ||
+           before->acme.accept_terms != after->acme.accept_terms || before->acme.ledger != after->acme.ledger ||
+           !slice_eq(before->acme.email, after->acme.email) || !slice_eq(before->acme.fallback, after->acme.fallback) ||
            !slice_eq(before->acme.fallback_eab_kid, after->acme.fallback_eab_kid) ||
            !slice_eq(before->acme.fallback_eab_hmac_key, after->acme.fallback_eab_hmac_key) ||
            !slice_eq(before->acme.fallback_account_key.text, after->acme.fallback_account_key.text);
@@ -323,7 +301,7 @@ static bool same_key_types(const struct config *a, const struct config *b)
 /* Of many thousand names, it is worth a look whether anything has to be done for them. */
 static bool same_names(const struct config *a, const struct config *b)
 {
-    if (a->num_names != b->num_names || a->names_from_certificate != b->names_from_certificate || !same_own(a, b))
+    if (a->num_names != b->num_names || a->names_from_certificate != b->names_from_certificate || !own_certs_same(a, b))
         return false;
     for (size_t i = 0; i < a->num_names; i++)
         if (a->names[i].issuer != b->names[i].issuer || !slice_eq(a->names[i].text, b->names[i].text))
@@ -364,10 +342,14 @@ void keeper_apply(struct keeper *keeper, struct keeper_change *change)
 {
     const struct config *before = keeper->config;
     bool anew = keeper_needs_engine_anew(keeper, change), same = same_names(before, change->config);
-    cert_unref(keeper->own);
+    bool same_root = keeper_root_same(before, change->config);
+    own_certs_unref(keeper->own);
     keeper->own = change->own;
     keeper->config = change->config;
+    if (!same_root)
+        keeper_root_replace(keeper, change->root);
     keeper->world.transport = change->transport;
+    keeper->world.dns_hook = change->dns_hook;
     *change = (struct keeper_change){0};
     if (!same)
         keeper_apply_names(keeper);
@@ -377,9 +359,10 @@ void keeper_apply(struct keeper *keeper, struct keeper_change *change)
         keeper_apply_tickets(keeper, keeper->config->tls.ticket_rotate_s);
     keeper_state_flush(keeper);
     keeper_sweep_leaving(keeper);
-    if (keeper_has_fresh(keeper))
+    if (keeper_has_fresh(keeper) || (!same_root && !keeper->root && keeper->has_internal))
         keeper_load_again(keeper);
-    if (!same || anew || !same_orders(before, keeper->config))
+    keeper_quarantine_try_all(keeper);
+    if (!same || !same_root || anew || !same_orders(before, keeper->config))
         keeper_look_all(keeper);
     config_unref(before);
 }

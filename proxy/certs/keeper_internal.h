@@ -1,8 +1,9 @@
 /* What the parts of the keeper share: keeper.c (life, time, views), keeper_load.c (what the store holds, the right to
  * write), keeper_renewal.c (when), keeper_ari.c (when the CA would like it), keeper_ledger.c (its limits), keeper_order.c (orders and their failure), keeper_commit.c (what became of one),
  * keeper_state.c (what is remembered of a name), keeper_engine.c (the engine), keeper_publish.c (certsets and
- * acknowledgement), keeper_challenge.c (answers to challenges), keeper_local.c (placeholders and the local CA),
- * keeper_config.c (which names there are). Control thread. */
+ * acknowledgement), keeper_challenge.c (answers to challenges), keeper_local.c (placeholders and leaves of the
+ * local CA), keeper_root.c (its root), keeper_own.c (certificates of one's own), keeper_config.c (which names there are).
+ * Control thread. */
 #ifndef CERTS_KEEPER_INTERNAL_H
 #define CERTS_KEEPER_INTERNAL_H
 
@@ -12,8 +13,11 @@
 #include "base/map.h"
 #include "certs/alarm.h"
 #include "certs/due_queue.h"
+#include "certs/export.h"
 #include "certs/keeper.h"
 #include "certs/name_state.h"
+#include "certs/own_cert.h"
+#include "store/cert_record.h"
 
 enum {
     KEEPER_ACKNOWLEDGE_MS = 5000, /* every worker serves a challenge's answer by then, or the order fails */
@@ -25,13 +29,15 @@ enum {
     KEEPER_STATE_BATCH = 16,      /* LIMIT_STORE_WRITES */
     KEEPER_CA_FAILURES = 3,       /* in a row: then the fallback is asked */
     KEEPER_ARI_RUNNING = 4,       /* questions for a renewal's window, at a time */
-    KEEPER_ARI_FAILURES = 3       /* of them in a row: worth a word */
+    KEEPER_ARI_FAILURES = 3,      /* of them in a row: worth a word */
+    KEEPER_QUARANTINE_LOOK_MS = 3600 * 1000,
+    KEEPER_QUARANTINE_HOLD_S = 34 * 3600 /* ACME-106: the CA refills one of five identical certificates */
 };
 
 enum name_kind {
     NAME_ACME,     /* ordered from the CA */
     NAME_INTERNAL, /* signed by the local CA */
-    NAME_OWN       /* TLS_CERT covers it, or nothing does */
+    NAME_OWN       /* a certificate of one's own covers it, or nothing does */
 };
 
 /* Where certificates are ordered: the configuration's own directory, and the one behind it (ACME_FALLBACK). */
@@ -67,6 +73,18 @@ struct ari_slot {
     struct keeper_name *name;
 };
 
+/* What a CA has issued and does not work here: a clock that is wrong, a chain that leads nowhere. Kept until it does, or
+ * until another may be ordered. */
+struct name_quarantine {
+    struct buf record; /* SECRET: of certificate/NAME, in quarantine/NAME; len 0: there is none */
+    bool stored;       /* so that it has to be removed */
+    int64_t until_ms;  /* wall clock: nothing is ordered before */
+    int64_t look_ms;   /* wall clock: it is tried again */
+    struct store_call call;
+    bool busy;
+    int64_t retry_ms; /* wall clock: it is stored again, where that failed */
+};
+
 /* Somebody wants a new certificate now: our own back-off is passed over, or the CA's Retry-After too. */
 enum name_asked { NAME_NOT_ASKED, NAME_ASKED, NAME_FORCED };
 
@@ -85,18 +103,20 @@ struct keeper_name {
     struct buf directory_url; /* of a CERT_ISSUED, as are the next two */
     struct buf profile;
     enum key_type cert_key_type;
-    uint64_t record_generation; /* of its record: counts its certificates */
-    bool stored;                /* the last complete load found its record */
-    bool unreadable;            /* its record may be there, but cannot be read: nothing is ordered */
-    struct due due;             /* in keeper->due, by wall clock: when to look at it again */
-    struct acme_order *order;   /* runs */
-    enum issuer_rank rank;      /* where the last one was */
-    enum name_asked asked;
+    uint64_t record_generation;   /* of its record: counts its certificates */
+    bool stored;                  /* the last complete load found its record */
+    bool unreadable;              /* its record may be there, but cannot be read: nothing is ordered */
+    struct due due;               /* in keeper->due, by wall clock: when to look at it again */
+    struct acme_order *order;     /* runs */
+    enum issuer_rank rank;        /* where the last one was */
     enum ledger_kind ledger_kind; /* of the last one */
     bool ledger_open;             /* it runs, and is counted */
     enum ledger_limit paced_by;   /* what the next one waits for, as it was said */
     struct list ari_waiting;      /* in keeper->ari_waiting: for a slot */
-    int64_t next_attempt_ms;      /* wall clock; 0: none is planned */
+    bool wants_new;               /* asked for, and not issued since */
+    enum name_asked asked;        /* of the next attempt alone */
+    struct name_quarantine quarantine;
+    int64_t next_attempt_ms; /* wall clock; 0: none is planned */
     struct keeper_attempts attempts;
     struct name_state state;
     struct list dirty; /* in keeper->dirty: the state is to be stored */
@@ -105,12 +125,23 @@ struct keeper_name {
     uint64_t announced_in; /* generation; 0: in the draft */
     int64_t announced_ms;  /* monotonic */
     struct list refresh;   /* in keeper->refreshing: its record has changed */
+    unsigned root_edition; /* whose leaf the certificate is, of a CERT_INTERNAL */
+    uint64_t beside_id;    /* of a CERT_OWN: cert.id of what is served beside it; 0: nothing is */
     bool fresh;            /* a reload brought it, and what the store has of it is not known yet */
     struct list leaving;   /* in keeper->leaving: a reload took it away, and something of it is still being stored */
 };
 
 /* What is being read. ROOT_WAIT: there is no local root yet, and who may make one is not known yet, or it is being stored. */
-enum keeper_stage { STAGE_IDLE, STAGE_CERTIFICATES, STAGE_STATES, STAGE_LEDGERS, STAGE_ROOT, STAGE_ROOT_WAIT };
+enum keeper_stage {
+    STAGE_IDLE,
+    STAGE_CERTIFICATES,
+    STAGE_STATES,
+    STAGE_QUARANTINES,
+    STAGE_BANS,
+    STAGE_LEDGERS,
+    STAGE_ROOT,
+    STAGE_ROOT_WAIT
+};
 
 struct internal_ca;
 
@@ -118,7 +149,7 @@ struct keeper {
     struct keeper_world world;
     const struct config *config;
     struct keeper_issuer issuers[NUM_ISSUERS];
-    struct cert *own;           /* TLS_CERT, or NULL */
+    struct own_certs *own;      /* held; TLS_CERT and TLS_CERT_DIR */
     struct keeper_name **names; /* in the order of the configuration */
     size_t num_names;
     struct map by_name;  /* by their records */
@@ -159,9 +190,15 @@ struct keeper {
 
     /* the local CA */
     struct internal_ca *root;     /* NULL: not known */
+    unsigned root_edition;        /* counts the roots that there were */
+    bool root_given;              /* INTERNAL_CA: the store's is not used */
     struct internal_ca *new_root; /* on its way to the store */
     struct store_call root_call;
     bool root_busy, root_absent;
+
+    /* keys that are never to be used again */
+    struct map bans; /* SHA-256 of the SubjectPublicKeyInfo, in hexadecimal, to the keeper */
+    struct list ban_writes;
 
     /* publication */
     struct certset *set;   /* what was published last */
@@ -170,6 +207,10 @@ struct keeper {
     uint64_t generation, acknowledged;
     struct list publications; /* of struct keeper_publication: challenges */
     struct list announcing;   /* of struct keeper_name */
+
+    struct list commands; /* of struct keeper_command, also of those that have ended */
+    size_t num_commands;
+    uint64_t last_command;
 
     struct grave grave;
 };
@@ -188,6 +229,12 @@ void keeper_look_all(struct keeper *keeper);
 void keeper_log_failure(struct keeper *keeper, const char *event, struct slice name, struct err err,
                         const char *sentence);
 
+/* keeper_commands.c */
+void keeper_commands_init(struct keeper *keeper);
+/* How they stand, behind whatever may have changed it. */
+void keeper_commands_look(struct keeper *keeper);
+void keeper_commands_free(struct keeper *keeper);
+
 /* keeper_config.c */
 /* The names of keeper->config, those that are there already kept. */
 void keeper_set_names(struct keeper *keeper);
@@ -200,8 +247,6 @@ static inline bool name_is_leaving(const struct keeper_name *name)
 {
     return name->leaving.next != &name->leaving;
 }
-/* TLS_CERT of the configuration, tried in a handshake; NULL where there is none. */
-MUST_CHECK struct err keeper_own_of(const struct config *config, struct cert **out_cert, struct buf *out_mistake);
 
 /* keeper_load.c */
 void keeper_load_init(struct keeper *keeper);
@@ -306,6 +351,8 @@ void keeper_ledger_close(struct keeper_name *name, const struct acme_result *res
 /* keeper_order.c */
 /* Orders where it is time; returns the wall clock of the next look, INT64_MAX for none. */
 int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms);
+/* Wall clock of the next attempt, where nothing is in the way. */
+int64_t keeper_order_at_ms(struct keeper_name *name, int64_t now_ms);
 /* A failure of our own, whose cause `sentence` tells. */
 void keeper_order_fail_local(struct keeper_name *name, const char *step, struct err err, const char *sentence);
 /* The order is done: nothing is held against the name any more. */
@@ -323,9 +370,45 @@ void keeper_name_cleanup(struct keeper_name *name);
 /* keeper_commit.c */
 /* What the CA has issued: tried, stored, served. */
 void keeper_commit_issued(struct keeper_name *name, const struct acme_result *result);
+/* A certificate that has been tried, with its record, as text (taken over, as is `cert`) and read: stored and served.
+ * journal_key: what goes in the same commit; empty: nothing. */
+void keeper_commit(struct keeper_name *name, struct cert *cert, const struct cert_record *origin, struct buf *record,
+                   struct slice journal_key);
+/* What is stored of a certificate, as text: a secret. */
+MUST_CHECK struct err keeper_write_record(const struct keeper_name *name, const struct acme_result *result,
+                                          struct buf *out);
+/* Builds the certificate of a record and tries all that must be true before it is served (ACME-61, a handshake, no key that
+ * must not be used again). *out_record has views into `value` and the arena. */
+MUST_CHECK struct err keeper_try_record(const struct keeper_name *name, struct slice value, struct arena *arena,
+                                        struct cert_record *out_record, struct cert **out_cert);
 /* Stores name->save.record once more. */
 void keeper_commit_save(struct keeper_name *name);
 void keeper_commit_forget(struct keeper_name *name);
+
+/* keeper_quarantine.c */
+/* Keeps what was refused, where there is anything to keep; the journal of its order goes. Before keeper_order_fail. */
+void keeper_quarantine_take(struct keeper_name *name, const struct acme_result *result);
+/* The record quarantine/NAME. */
+void keeper_quarantine_loaded(struct keeper_name *name, struct slice value);
+/* Tries what is kept where it is time, and serves it where it works now. Returns the wall clock of the next look; *out_hold_ms:
+ * nothing is to be ordered before (0: it may be). */
+int64_t keeper_quarantine_look(struct keeper_name *name, int64_t now_ms, int64_t *out_hold_ms);
+/* Something has changed, such as the clock: tries at the next look. */
+void keeper_quarantine_try_all(struct keeper *keeper);
+/* quarantine/NAME */
+void keeper_quarantine_key(const struct keeper_name *name, struct buf *out);
+/* Another certificate is served: nothing is kept any more. The record is for the caller's commit to remove. */
+void keeper_quarantine_drop(struct keeper_name *name);
+void keeper_quarantine_cleanup(struct keeper_name *name);
+
+/* keeper_bans.c */
+void keeper_bans_loaded(struct keeper *keeper, const struct store_record *records, size_t num_records);
+/* Whether the certificate's key is one that must not be used. */
+bool keeper_cert_is_banned(const struct keeper *keeper, const struct cert *cert);
+/* Stores what is not stored yet, where we may. */
+void keeper_bans_flush(struct keeper *keeper);
+void keeper_bans_init(struct keeper *keeper);
+void keeper_bans_cleanup(struct keeper *keeper);
 
 /* keeper_state.c */
 void keeper_state_init(struct keeper *keeper);
@@ -355,6 +438,22 @@ void keeper_withdraw_challenge(void *ctx, struct acme_publication *asked);
 /* Gives the name a certificate of our own making where it has none or one that ends; returns the wall clock of the next
  * look, INT64_MAX for none. */
 int64_t keeper_local_look(struct keeper_name *name, int64_t now_ms);
+
+/* keeper_own.c */
+/* Serves the name, which a certificate of one's own covers, with the best of them; returns as keeper_local_look. */
+int64_t keeper_own_look(struct keeper_name *name, int64_t now_ms);
+/* Whether one of those that cover it has a key that may be used; says so where none has. */
+bool keeper_own_is_usable(const struct keeper_name *name);
+/* The one to be served beside it for clients that cannot use its kind of key, or NULL. Borrowed. */
+struct cert *keeper_own_beside(const struct keeper_name *name);
+
+/* keeper_root.c */
+/* INTERNAL_CA of the configuration; NULL where there is none. */
+MUST_CHECK struct err keeper_root_of(const struct config *config, int64_t now_s, struct internal_ca **out_root,
+                                     struct buf *out_mistake);
+bool keeper_root_same(const struct config *a, const struct config *b);
+/* Takes it over; NULL: the store's is to be loaded. Names are looked at by the caller. */
+void keeper_root_replace(struct keeper *keeper, struct internal_ca *root);
 /* The record of the local root has come, or why not. */
 void keeper_root_loaded(struct keeper *keeper, enum store_result result, struct slice value);
 void keeper_root_free(struct keeper *keeper);

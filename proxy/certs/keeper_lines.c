@@ -53,4 +53,7 @@ void keeper_offer(const struct keeper_name *name)
         certset_put(draft, name->text, own->cert, own->kind == NAME_ACME);
     if (beside && name_is_shown(beside)) /* of one kind, as behind a change of ACME_KEY_TYPE, this one is the newer */
         certset_put(draft, name->text, beside->cert, true);
+    struct cert *other_key = keeper_own_beside(name);
+    if (other_key)
+        certset_put(draft, name->text, other_key, false);
 }

@@ -5,6 +5,8 @@
 static const struct slice certificate_prefix = {"certificate/", 12};
 static const struct slice state_prefix = {"state/", 6};
 static const struct slice ledger_prefix = {"ledger/", 7};
+static const struct slice quarantine_prefix = {"quarantine/", 11};
+static const struct slice bans_prefix = {"banned-key/", 11};
 static const struct slice root_key = {"internal-ca", 11};
 
 static struct keeper_name *keeper_find(const struct keeper *keeper, struct slice key, struct slice prefix)
@@ -142,6 +144,15 @@ static void keeper_take_states(struct keeper *keeper, const struct store_record 
     }
 }
 
+static void keeper_take_quarantines(struct keeper *keeper, const struct store_record *records, size_t num_records)
+{
+    for (size_t i = 0; i < num_records; i++) {
+        struct keeper_name *name = keeper_find(keeper, records[i].key, quarantine_prefix);
+        if (name && name->kind == NAME_ACME)
+            keeper_quarantine_loaded(name, records[i].value);
+    }
+}
+
 /* Once for each reason: it is read again and again. */
 static void keeper_log_unreadable(struct keeper *keeper)
 {
@@ -199,6 +210,10 @@ static void keeper_load_next(struct keeper *keeper, enum keeper_stage stage)
         store->ops->list(store, state_prefix, &keeper->load_call);
     else if (stage == STAGE_LEDGERS)
         store->ops->list(store, ledger_prefix, &keeper->load_call);
+    else if (stage == STAGE_QUARANTINES)
+        store->ops->list(store, quarantine_prefix, &keeper->load_call);
+    else if (stage == STAGE_BANS)
+        store->ops->list(store, bans_prefix, &keeper->load_call);
     else if (keeper->has_internal)
         store->ops->get(store, root_key, &keeper->load_call);
     else
@@ -216,6 +231,14 @@ static void keeper_load_done(struct store_call *call, enum store_result result, 
         return;
     case STAGE_STATES:
         keeper_take_states(keeper, records, num_records);
+        keeper_load_next(keeper, STAGE_QUARANTINES);
+        return;
+    case STAGE_QUARANTINES:
+        keeper_take_quarantines(keeper, records, num_records);
+        keeper_load_next(keeper, STAGE_BANS);
+        return;
+    case STAGE_BANS:
+        keeper_bans_loaded(keeper, records, num_records);
         keeper_load_next(keeper, STAGE_LEDGERS);
         return;
     case STAGE_LEDGERS:

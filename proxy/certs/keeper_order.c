@@ -2,6 +2,16 @@
 #include "acme/renewal.h"
 #include "certs/keeper_internal.h"
 
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t greatest(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* ---- where and when ---- */
 
 static struct backoff *name_backoff(struct keeper_name *name, enum issuer_rank rank)
@@ -27,7 +37,7 @@ static int64_t name_allowed_ms(struct keeper_name *name, enum issuer_rank rank, 
         return 0;
     int64_t own_ms = backoff_next_ms(name_backoff(name, rank), now_ms, name->asked == NAME_ASKED);
     int64_t other_ms = name->asked == NAME_ASKED ? 0 : name_other_allows_ms(name, rank, now_ms);
-    return own_ms > other_ms ? own_ms : other_ms;
+    return greatest(own_ms, other_ms);
 }
 
 static bool name_may_fall_back(const struct keeper_name *name)
@@ -218,6 +228,7 @@ void keeper_order_succeeded(struct keeper_name *name)
     bool first = name->rank == ISSUER_FIRST;
     name->attempts.num_issued++;
     name->asked = NAME_NOT_ASKED;
+    name->wants_new = false;
     name_state_forgive(&name->state);
     if (!first) /* the next one begins with the first again, which has one failure left */
         name->state.num_ca_failures = KEEPER_CA_FAILURES - 1;
@@ -242,12 +253,13 @@ static void name_order_done(struct acme_order *order, const struct acme_result *
     if (result->problem.class == PROBLEM_VALIDATION && result->challenge_type.len)
         name_state_keep(&name->state.failed_challenge, result->challenge_type);
     name->asked = NAME_NOT_ASKED;
+    keeper_quarantine_take(name, result);
     name_fail(name, result->step, &result->problem, result->sentence);
 }
 
 static const char *name_order_reason(const struct keeper_name *name)
 {
-    if (name->asked != NAME_NOT_ASKED)
+    if (name->wants_new)
         return "asked for";
     if (!name_has_issued(name))
         return "first certificate";
@@ -302,30 +314,67 @@ static bool name_is_held_up(const struct keeper_name *name)
            name->unreadable || name->order || name->save.busy;
 }
 
-int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms)
+/* Issued, and not stored yet. */
+static int64_t name_save_again(struct keeper_name *name, int64_t now_ms)
+{
+    if (now_ms < name->save.retry_ms && name->save.retry_ms <= now_ms + KEEPER_LOOK_MS)
+        return name->save.retry_ms;
+    keeper_commit_save(name);
+    return INT64_MAX;
+}
+
+static int64_t name_wanted_ms(struct keeper_name *name, int64_t now_ms)
+{
+    if (name->wants_new)
+        return 0;
+    return name->state.held ? INT64_MAX : keeper_renewal_wanted_ms(name, now_ms);
+}
+
+static bool name_is_in_emergency(const struct keeper_name *name, int64_t now_ms)
+{
+    return name_has_issued(name) &&
+           renewal_is_emergency(name->cert->not_before_s, name->cert->not_after_s, now_ms / 1000);
+}
+
+static int64_t name_next_ms(struct keeper_name *name, int64_t now_ms, int64_t hold_ms, enum issuer_rank *out_rank)
 {
     int64_t allowed_ms;
+    *out_rank = name_plan(name, now_ms, &allowed_ms);
+    int64_t next_ms = greatest(name_wanted_ms(name, now_ms), allowed_ms);
+    if (name->asked != NAME_FORCED && !name_is_in_emergency(name, now_ms))
+        next_ms = greatest(next_ms, hold_ms);
+    return next_ms;
+}
+
+int64_t keeper_order_at_ms(struct keeper_name *name, int64_t now_ms)
+{
+    enum issuer_rank rank;
+    int64_t next_ms = name_next_ms(name, now_ms, name->quarantine.until_ms, &rank);
+    return greatest(next_ms, now_ms);
+}
+
+int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms)
+{
+    int64_t hold_ms, look_ms;
+    enum issuer_rank rank;
     name->next_attempt_ms = 0;
     if (name_is_held_up(name))
         return INT64_MAX;
-    if (name->save.record.len) { /* issued, and not stored yet */
-        if (now_ms < name->save.retry_ms && name->save.retry_ms <= now_ms + KEEPER_LOOK_MS)
-            return name->save.retry_ms;
-        keeper_commit_save(name);
+    if (name->save.record.len)
+        return name_save_again(name, now_ms);
+    look_ms = keeper_quarantine_look(name, now_ms, &hold_ms);
+    if (name->save.busy) /* what was kept works now */
         return INT64_MAX;
-    }
     name_notice_setup(name);
-    int64_t wanted_ms = name->asked != NAME_NOT_ASKED ? 0 : keeper_renewal_wanted_ms(name, now_ms);
-    enum issuer_rank rank = name_plan(name, now_ms, &allowed_ms);
-    int64_t next_ms = wanted_ms > allowed_ms ? wanted_ms : allowed_ms;
+    int64_t next_ms = name_next_ms(name, now_ms, hold_ms, &rank);
     int64_t paced_ms = next_ms <= now_ms ? keeper_ledger_allows_ms(name, rank, now_ms) : 0;
-    next_ms = paced_ms > next_ms ? paced_ms : next_ms;
+    next_ms = greatest(next_ms, paced_ms);
     if (next_ms <= now_ms && !(name->other && name->other->order)) {
         name_order(name, rank, now_ms);
         return INT64_MAX;
     }
-    name->next_attempt_ms = next_ms;
-    return next_ms > now_ms ? next_ms : INT64_MAX;
+    name->next_attempt_ms = next_ms == INT64_MAX ? 0 : next_ms;
+    return least(look_ms, next_ms > now_ms ? next_ms : INT64_MAX);
 }
 
 void keeper_order_cancel(struct keeper_name *name)
@@ -352,6 +401,7 @@ void keeper_name_cleanup(struct keeper_name *name)
     keeper_commit_forget(name);
     buf_cleanup(&name->save.directory_url);
     buf_cleanup(&name->save.profile);
+    keeper_quarantine_cleanup(name);
     cert_unref(name->save.cert);
     cert_unref(name->cert);
     buf_cleanup(&name->directory_url);

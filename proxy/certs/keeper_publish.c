@@ -43,6 +43,7 @@ void keeper_serve(struct keeper_name *name, struct cert *cert, struct slice dire
     name->cert = cert;
     name_state_keep(&name->directory_url, directory_url);
     keeper_offer(name);
+    export_put(name->keeper->world.export, name->text, name->second, cert);
 }
 
 void keeper_announce(struct keeper_name *name)

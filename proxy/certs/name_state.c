@@ -148,6 +148,8 @@ void name_state_write(const struct name_state *state, struct buf *out)
     put_kept(&w, "directory", &state->directory_url);
     backoff_write(&state->backoff, &w);
     json_put_int(&w, "ca_failures", state->num_ca_failures);
+    if (state->held)
+        json_put_bool(&w, "held", true);
     put_fallback(&w, state);
     put_kept(&w, "setup", &state->setup);
     put_kept(&w, "failed_challenge", &state->failed_challenge);
@@ -177,6 +179,7 @@ bool name_state_read(struct name_state *state, struct slice text)
         state->ledger = ledger_name_read(json);
         state->fallback_ledger = ledger_name_read(json_get(json, "fallback_ledger"));
         name_state_keep(&state->directory_url, json_get_string(json, "directory"));
+        state->held = json_get_bool(json, "held");
         get_fallback(state, json_get(json, "fallback"));
         json_get_int(json, "ca_failures", 0, UINT32_MAX, &state->num_ca_failures);
         name_state_keep(&state->setup, json_get_string(json, "setup"));

@@ -18,6 +18,7 @@ const char *name_window_text(enum name_window window);
 struct name_state {
     struct backoff backoff;       /* at the first directory */
     struct backoff fallback;      /* at the one behind it */
+    bool held;                    /* not renewed until somebody asks for it */
     int64_t num_ca_failures;      /* at the first, in a row, that are the CA's doing */
     int64_t renew_at_ms;          /* wall clock; 0: not chosen */
     int64_t renew_permille;       /* the setting by which it was chosen */

@@ -59,11 +59,13 @@ static bool ask_connect(const struct ask *ask, int fd, const struct address *add
 
 static bool ask_send(const struct ask *ask, int fd)
 {
-    char request[192];
+    struct buf request = {0};
     bool post = strcmp(ask->method, "POST") == 0;
-    int len = snprintf(request, sizeof request, "%s %s HTTP/1.1\r\nHost: localhost\r\n%sConnection: close\r\n\r\n",
-                       ask->method, ask->path, post ? "Content-Length: 0\r\n" : "");
-    return ask_wait(ask, fd, POLLOUT) && send(fd, request, (size_t)len, MSG_NOSIGNAL) == len;
+    buf_printf(&request, "%s %s HTTP/1.1\r\nHost: localhost\r\n%sConnection: close\r\n\r\n", ask->method, ask->path,
+               post ? "Content-Length: 0\r\n" : "");
+    bool sent = ask_wait(ask, fd, POLLOUT) && send(fd, request.ptr, request.len, MSG_NOSIGNAL) == (ssize_t)request.len;
+    buf_cleanup(&request);
+    return sent;
 }
 
 /* What Content-Length promises is there: the other side need not close, and a probe need not wait for it. */

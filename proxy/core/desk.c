@@ -77,6 +77,7 @@ static void desk_answer(void *ctx, const struct admin_request *request, struct a
                               .started = now.started,
                               .alive = now.alive,
                               .not_ready = desk_not_ready(desk, &now, now_ms),
+                              .keeper = now.keeper,
                               .ctx = desk,
                               .drain = desk_drain_asked};
     random_take(&desk->random, view.nonce, sizeof view.nonce);

@@ -14,7 +14,7 @@ struct desk_view {
     const struct config *config;
     struct worker *const *workers;
     size_t num_workers;
-    const struct keeper *keeper; /* NULL: none */
+    struct keeper *keeper; /* NULL: none */
     int64_t max_conns;
     bool started, draining;
     bool alive; /* every worker has turned lately */

@@ -30,6 +30,7 @@ enum access {
     MAKE_DIR = 1 << 7,
     MAKE_REG = 1 << 8,
     MAKE_SOCK = 1 << 9,
+    MAKE_SYM = 1 << 12,
     REFER = 1 << 13,
     TRUNCATE = 1 << 14, /* ABI 3 */
     ALL_ABI_2 = (1 << 14) - 1,
@@ -59,7 +60,8 @@ struct err landlock_allow(const struct landlock *landlock, int abi, int fd, bool
     struct stat st;
     uint64_t allowed = READ_FILE | READ_DIR;
     if (write)
-        allowed |= WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | MAKE_SOCK | REFER | TRUNCATE;
+        allowed |=
+            WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | MAKE_SOCK | MAKE_SYM | REFER | TRUNCATE;
     if (fstat(fd, &st) != 0)
         return err_errno("look at what Landlock is to allow");
     if (!S_ISDIR(st.st_mode))

@@ -1,6 +1,7 @@
 #include "core/pages.h"
 
 #include "core/admin_access.h"
+#include "core/commands.h"
 #include "core/metrics.h"
 #include "core/status.h"
 #include "core/status_page.h"
@@ -90,6 +91,17 @@ static void page_drain(const struct pages_view *view, const struct admin_request
     buf_append_str(&answer->body, "draining\n");
 }
 
+static void page_renew(const struct pages_view *view, const struct admin_request *request, struct admin_answer *answer)
+{
+    commands_renew(view->keeper, request, answer);
+}
+
+static void page_command(const struct pages_view *view, const struct admin_request *request,
+                         struct admin_answer *answer)
+{
+    commands_look(view->keeper, request, answer);
+}
+
 /* The shell of the page tells nothing: what it shows it asks for with the token that is typed into it. */
 static const struct page pages[] = {
     {"/livez", METHOD_GET, ADMIN_RIGHT_ALL, page_livez},
@@ -101,6 +113,8 @@ static const struct page pages[] = {
     {"/status/traffic", METHOD_GET, ADMIN_RIGHT_LOCAL, page_traffic},
     {"/status/lines", METHOD_GET, ADMIN_RIGHT_LOCAL, page_lines},
     {"/drain", METHOD_POST, ADMIN_RIGHT_COMMAND, page_drain},
+    {"/renew", METHOD_POST, ADMIN_RIGHT_COMMAND, page_renew},
+    {"/command", METHOD_GET, ADMIN_RIGHT_COMMAND, page_command},
 };
 
 static const struct page *page_at(struct slice path)

@@ -12,6 +12,7 @@ struct pages_view {
     bool started;          /* configuration read, store loaded, listeners bound */
     bool alive;            /* every worker has turned lately */
     const char *not_ready; /* why READY_REQUIRES does not hold, a literal; NULL: it holds */
+    struct keeper *keeper; /* for commands; NULL: none so far */
     uint64_t nonce[2];     /* fresh random bits, for the page's Content-Security-Policy */
     void *ctx;
     void (*drain)(void *ctx); /* begins one soon, never from within */

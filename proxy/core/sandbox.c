@@ -1,6 +1,7 @@
 #include "core/sandbox.h"
 
 #include "base/mem.h"
+#include "certs/export.h"
 #include "core/landlock.h"
 #include "core/seccomp.h"
 #include "store/dir_disk.h"
@@ -131,20 +132,35 @@ static void grant_values(struct sandbox *sandbox, const struct config *config)
     }
 }
 
+/* The directory and those below it, and where links of files in them lead. */
+static void grant_certs(struct sandbox *sandbox, const struct config *config)
+{
+    if (config->tls.cert_dir.len)
+        grant_add(sandbox, config->tls.cert_dir.ptr, false);
+    for (size_t i = 0; i < config->tls.num_pairs; i++) {
+        grant_file(sandbox, config->tls.pairs[i].cert.path.ptr, false);
+        grant_file(sandbox, config->tls.pairs[i].key.path.ptr, false);
+    }
+}
+
 struct sandbox *sandbox_new(const struct config *config, const char *runtime_directory)
 {
     struct sandbox *sandbox = MEM_NEW(struct sandbox);
     sandbox->config = config;
+    bool exports = config->export_dir.len && !err_is(export_make_dir(config->export_dir.ptr));
     if (config->sandbox == CONFIG_SANDBOX_OFF)
         return sandbox;
     sandbox->storage_missing = err_is(dir_disk_make_path(config->storage.ptr));
     grant_add(sandbox, config->storage.ptr, true);
+    if (exports) /* what is not there is told by the export, again and again */
+        grant_add(sandbox, config->export_dir.ptr, true);
     grant_system(sandbox);
     grant_listen(sandbox, &config->listen.https);
     grant_listen(sandbox, &config->listen.http);
     grant_listen(sandbox, &config->listen.admin);
     grant_runtime(sandbox, runtime_directory);
     grant_values(sandbox, config);
+    grant_certs(sandbox, config);
     return sandbox;
 }
 

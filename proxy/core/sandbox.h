@@ -13,7 +13,7 @@
 
 struct sandbox;
 
-/* The grants of a configuration. STORAGE is made where it is not there. Applies nothing. Never fails: what cannot be
+/* The grants of a configuration. STORAGE and EXPORT_DIR are made where they are not there. Applies nothing. Never fails: what cannot be
  * had shows in the report. runtime_directory: RUNTIME_DIRECTORY, or NULL. */
 struct sandbox *sandbox_new(const struct config *config, const char *runtime_directory);
 void sandbox_free(struct sandbox *sandbox);

@@ -56,6 +56,10 @@ static void put_name(void *ctx, const struct keeper_name_view *name)
     json_put_bool(w, "managed", name->managed);
     if (name->cert)
         put_certificate(w, name);
+    if (name->held)
+        json_put_bool(w, "held", true);
+    if (name->quarantined)
+        json_put_bool(w, "quarantined", true);
     if (name->step)
         json_put_str(w, "step", name->step);
     put_time(w, "next_attempt", name->next_attempt_ms);

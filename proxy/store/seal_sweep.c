@@ -162,7 +162,7 @@ static void sweep_advance(struct seal *seal)
 
 static void sweep_got(struct seal *seal, enum store_result result, const struct store_record *record)
 {
-    if (result != STORE_OK) {
+    if (result != STORE_OK || !record) {
         if (result != STORE_NOT_FOUND)
             sweep_fail(seal, result);
         sweep_advance(seal);
@@ -180,7 +180,7 @@ static void sweep_got(struct seal *seal, enum store_result result, const struct 
 
 static void sweep_got_previous(struct seal *seal, enum store_result result, const struct store_record *record)
 {
-    if (result == STORE_OK) {
+    if (result == STORE_OK && record) {
         sweep_take(seal, record->key, record->value, &seal->previous);
         seal->num_written += !sealed_value_is(record->value);
     }

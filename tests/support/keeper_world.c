@@ -90,6 +90,8 @@ static void shelf_commit(struct store *store, const struct store_write *writes, 
     for (size_t i = 0; i < num_writes && fault == STORE_OK; i++) {
         if (slice_starts(writes[i].key, SLICE_LIT("certificate/")))
             fault = disk->save_result;
+        else if (slice_starts(writes[i].key, SLICE_LIT("quarantine/")))
+            fault = disk->quarantine_result;
         else if (key_is_root(writes[i].key))
             fault = disk->root_result;
     }

@@ -20,7 +20,8 @@ struct shelf_disk {
     enum store_result list_result; /* of list("certificate/"), with the records all the same; STORE_OK: no fault */
     bool list_hides;               /* and without them */
     enum store_result save_result; /* of commits with a certificate; STORE_OK: no fault */
-    enum store_result root_result; /* of reading and writing internal-ca; STORE_OK: no fault */
+    enum store_result quarantine_result; /* of commits to a quarantine; STORE_OK: no fault */
+    enum store_result root_result;       /* of reading and writing internal-ca; STORE_OK: no fault */
 };
 
 /* One process: a keeper and what it sees of the world. */

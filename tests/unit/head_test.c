@@ -26,6 +26,8 @@ static void authorities(void)
         {"192.0.2.1", "192.0.2.1", 0, 0},
         {"[2001:DB8::1]", "2001:db8::1", 0, 1},
         {"[::1]:80", "::1", 80, 1},
+        {"[2001:db8:0:0::1]", "2001:db8::1", 0, 1}, /* as names of ours are written */
+        {"[::ffff:1.2.3.4]", "::ffff:1.2.3.4", 0, 1},
         {"my_app-1", "my_app-1", 0, 0},
     };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {

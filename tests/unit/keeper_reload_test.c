@@ -187,6 +187,17 @@ static void own_make(struct own *own, const char *const *names)
     cert_unref(cert);
 }
 
+static void hash_of_key(const struct cert *cert, uint8_t hash[KEY_SHA256_BYTES])
+{
+    struct evp_pkey_st *key = NULL;
+    struct buf spki = {0};
+    CHECK(!err_is(key_read_pkcs8(slice_make(cert->key_der, cert->key_len), &key)));
+    key_write_public(key, &spki);
+    key_sha256(buf_slice(&spki), hash);
+    key_free(key);
+    buf_cleanup(&spki);
+}
+
 static void a_certificate_of_ones_own_is_replaced(void)
 {
     static const char *const names[] = {"a.example", NULL};
@@ -298,6 +309,37 @@ static void tickets_are_switched_off_and_on(void)
     kw_cleanup(&world);
 }
 
+/* ACME-120, reason 1. */
+static void a_disclosed_key_of_ones_own_is_not_served(void)
+{
+    static const char *const names[] = {"a.example", NULL};
+    struct kw world;
+    struct own own, next;
+    uint8_t hash[KEY_SHA256_BYTES];
+    kw_init(&world);
+    world.wall_ms = clock_system.wall_ms(&clock_system);
+    own_make(&own, names);
+    own_make(&next, names);
+    const char *entries[] = {"PORTICO_DOMAINS=a.example", own.cert, own.key, NULL};
+    const char *next_entries[] = {"PORTICO_DOMAINS=a.example", next.cert, next.key, NULL};
+    struct side *side = kw_start(&world, entries);
+    kw_rest(&world);
+    CHECK(serves(side, "a.example", CERT_OWN));
+    hash_of_key(side_serves(side, "a.example"), hash);
+    keeper_ban_key(side->keeper, hash);
+    kw_rest(&world);
+    CHECK(serves(side, "a.example", CERT_PLACEHOLDER));
+    CHECK_INT(kw_logged(&world, "\"own_certificate_disclosed\"", "a.example"), 1);
+    kw_stop(side);
+    side = kw_start(&world, entries);
+    kw_rest(&world);
+    CHECK(serves(side, "a.example", CERT_PLACEHOLDER)); /* the next process knows it too */
+    CHECK(kw_reload(side, next_entries));
+    kw_rest(&world);
+    CHECK(serves(side, "a.example", CERT_OWN));
+    kw_cleanup(&world);
+}
+
 int main(void)
 {
     RUN(a_new_name_is_ordered_and_the_others_are_left_alone);
@@ -309,6 +351,7 @@ int main(void)
     RUN(terms_apply_at_once);
     RUN(names_of_the_local_ca_come_to_a_keeper_without_root);
     RUN(a_certificate_of_ones_own_is_replaced);
+    RUN(a_disclosed_key_of_ones_own_is_not_served);
     RUN(a_pair_that_does_not_match_changes_nothing);
     RUN(a_name_changes_hands);
     RUN(a_standby_reloads_and_orders_nothing);

@@ -420,11 +420,9 @@ static void a_slow_clock(void)
     CHECK_SLICE(side_view(side, the_name).problem_class, "local");
     CHECK_INT(world.ca.num_certificates, 1);
     world.wall_ms += 4 * hour_ms; /* somebody sets it */
-    world.ca.date = "Fri, 15 Jan 2027 12:00:30 GMT";
     kw_pass(&world, 10 * minute_ms);
     CHECK(side_serves(side, the_name)->source == CERT_ISSUED);
-    CHECK_INT(world.ca.num_certificates, 1); /* the same one, taken up again */
-    CHECK_INT(kw_logged(&world, "\"clock_fits\"", NULL), 1);
+    CHECK_INT(world.ca.num_certificates, 1); /* the same one */
     end();
 }
 

@@ -1,0 +1,43 @@
+/* keeper_commands: what a person asks of the keeper of a running process, over the control socket (core/commands.h): a new
+ * certificate now, a revocation, changes of the account, a rehearsal at the staging CA.
+ *
+ * A command is begun at once and goes on by itself; whoever began it looks at it by its id as often as they like, which
+ * costs nothing and holds no connection open. A command that has ended is remembered until LIMIT_COMMANDS newer ones have
+ * been begun. Control thread. Only the process that may write carries commands out. */
+#ifndef CERTS_KEEPER_COMMANDS_H
+#define CERTS_KEEPER_COMMANDS_H
+
+#include "certs/keeper.h"
+
+enum keeper_command_kind { KEEPER_RENEW };
+
+/* Borrowed for the call. */
+struct keeper_command_spec {
+    enum keeper_command_kind kind;
+    struct slice name; /* as in the configuration */
+    bool force;        /* RENEW: the CA's Retry-After is passed over too */
+};
+
+enum keeper_command_state {
+    KEEPER_COMMAND_QUEUED,  /* nothing has happened so far */
+    KEEPER_COMMAND_WAITING, /* for a time that the text tells */
+    KEEPER_COMMAND_RUNNING,
+    KEEPER_COMMAND_DONE,
+    KEEPER_COMMAND_FAILED
+};
+
+/* "queued", "waiting", ... A literal. */
+const char *keeper_command_state_text(enum keeper_command_state state);
+
+/* Valid until the loop turns. */
+struct keeper_command_view {
+    enum keeper_command_state state;
+    struct slice text; /* how it stands, or what became of it, for a person: lines, each with its end */
+};
+
+/* Begins; returns its id, never 0. 0: it cannot be, and *out_refusal has a sentence that says why. */
+uint64_t keeper_command_begin(struct keeper *keeper, const struct keeper_command_spec *spec, struct buf *out_refusal);
+/* False: there is no such command, or it is forgotten. */
+bool keeper_command_look(struct keeper *keeper, uint64_t id, struct keeper_command_view *out_view);
+
+#endif
