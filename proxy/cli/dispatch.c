@@ -14,6 +14,13 @@ const struct command manual_commands[] = {
     {"renew", cli_renew, "NAME [--force] [--wait]",
      "order a new certificate now, whatever our own back-off says; `--force`: whatever the CA asked to wait, too; "
      "`--wait`: until it is served"},
+    {"revoke", cli_revoke, "NAME [--reason REASON]",
+     "revoke its certificate: `unspecified` and `superseded` once another is served, `keyCompromise` at once, "
+     "`cessationOfOperation` without another"},
+    {"account", cli_account, "show|update|rollover|deactivate [--fallback]",
+     "the account at the CA: what is known of it; tell the CA its contact anew; exchange its key; end it for ever"},
+    {"dry-run", cli_dry_run, "[--directory URL]",
+     "order every name at the CA's staging directory, which changes nothing that is stored or served"},
     {"drain", cli_drain, "", "ask the running process to finish what it does and end, as TERM does"},
     {"version", cli_version, "", "this version and its libraries'"},
     {"help", cli_help, "", "this text; `--man` makes the man page of it, `--markdown` the table of variables"},
