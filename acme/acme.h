@@ -45,6 +45,8 @@ struct acme_publication {
      * every name server has the record (ACME-48); with one when that has not come about. How long that may take is the
      * publisher's to say. Not after withdraw. */
     void (*done)(struct acme_publication *publication, struct err err);
+    /* With an error, the cause for a person, where the publisher has more to say than that; valid during `done`. */
+    struct slice why;
     /* May be called between done and withdraw, when the CA has fetched the answer of http-01 or tls-alpn-01 (ACME-50);
      * polling then starts sooner. */
     void (*seen)(struct acme_publication *publication);

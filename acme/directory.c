@@ -3,6 +3,7 @@
 #include "acme/request.h"
 #include "base/json_read.h"
 #include "base/limits.h"
+#include "base/url.h"
 
 void directory_cleanup(struct directory *directory)
 {
@@ -24,15 +25,34 @@ static bool directory_url(struct arena *arena, const struct json *json, const ch
     return true;
 }
 
-/* An object of names to descriptions. A name that we would not write into an order is none. */
+/* One that may be written into an order, a log and a sentence. */
+static bool directory_profile_is_fit(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (name.ptr[i] <= ' ' || name.ptr[i] > '~')
+            return false;
+    return name.len > 0 && name.len <= DIRECTORY_MAX_PROFILE_BYTES;
+}
+
+/* An object of names to descriptions. */
 static void directory_read_profiles(const struct json *profiles, struct directory *directory)
 {
     if (!profiles || profiles->kind != JSON_OBJECT || !profiles->first)
         return;
     directory->profiles = arena_calloc(&directory->arena, DIRECTORY_MAX_PROFILES, sizeof *directory->profiles);
     for (const struct json *at = profiles->first; at && directory->num_profiles < DIRECTORY_MAX_PROFILES; at = at->next)
-        if (at->key.len > 0 && at->key.len <= DIRECTORY_MAX_PROFILE_BYTES)
+        if (directory_profile_is_fit(at->key))
             directory->profiles[directory->num_profiles++] = arena_copy(&directory->arena, at->key);
+}
+
+static void directory_read_identities(const struct json *identities, struct directory *directory)
+{
+    if (!identities || identities->kind != JSON_ARRAY)
+        return;
+    for (const struct json *at = identities->first; at && directory->num_caa_identities < DIRECTORY_MAX_IDENTITIES;
+         at = at->next)
+        if (at->kind == JSON_STRING && name_is_dns(at->string, false))
+            directory->caa_identities[directory->num_caa_identities++] = arena_copy(&directory->arena, at->string);
 }
 
 static bool directory_has_profile(const struct directory *directory, struct slice name)
@@ -76,6 +96,7 @@ static struct err directory_read_json(const struct json *json, struct directory 
     struct slice terms = json_get_string(meta, "termsOfService");
     directory->terms_url = terms.len ? arena_copy(arena, slice_first(terms, 2048)) : SLICE_NONE;
     directory_read_profiles(json_get(meta, "profiles"), directory);
+    directory_read_identities(json_get(meta, "caaIdentities"), directory);
     directory->external_account_required = json_get_bool(meta, "externalAccountRequired");
     return ERR_OK;
 }

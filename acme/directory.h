@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { DIRECTORY_MAX_PROFILES = 32, DIRECTORY_MAX_PROFILE_BYTES = 64 };
+enum { DIRECTORY_MAX_PROFILES = 32, DIRECTORY_MAX_PROFILE_BYTES = 64, DIRECTORY_MAX_IDENTITIES = 8 };
 
 struct directory {
     struct arena arena;
@@ -16,6 +16,8 @@ struct directory {
     bool external_account_required;
     struct slice *profiles; /* names of meta.profiles, at most DIRECTORY_MAX_PROFILES */
     size_t num_profiles;
+    struct slice caa_identities[DIRECTORY_MAX_IDENTITIES]; /* the CA's names in CAA records (RFC 8555 §7.1.1) */
+    size_t num_caa_identities;                             /* 0: it does not say */
 };
 
 /* Missing `meta` and null members are tolerated (ACME-24); every URL must be https (ACME-1). *out_directory is written on

@@ -107,11 +107,21 @@ static void order_answered(struct request *request, const struct acme_reply *rep
     arena_cleanup(&arena);
 }
 
+/* ACME-35: a journal that was tampered with, or a maker of keys that is broken. */
+static void order_refuse_key(struct acme_order *order)
+{
+    struct arena arena = {0};
+    struct problem problem = problem_local(&arena, PROBLEM_LOCAL, err_make(ERR_STATE, 0, "key"),
+                                           SLICE_LIT("the certificate's key is the account's, which no CA may take"));
+    order_fail(order, &problem, true);
+    arena_cleanup(&arena);
+}
+
 void order_ask(struct acme_order *order)
 {
     struct order_ask ask;
     if (order->step == ORDER_STEP_FINALIZE && key_same_public(order->key, order->acme->account.key)) {
-        order_restart(order); /* ACME-35: a journal that was tampered with, or a maker of keys that is broken */
+        order_refuse_key(order);
         return;
     }
     order->progress.thumbprint = acme_thumbprint(order->acme);

@@ -1,4 +1,4 @@
-/* order: drives one order through order_steps: asks, waits, publishes, writes the journal, tries again. The only file of
+/* order: drives one order through order_steps: asks, waits, publishes, writes the journal, tries again. The only part of
  * the engine that decides when. Internal; owns struct acme_order. One thread.
  *
  *   QUEUED -> OPENING -> KEYING -> INTENT -> ACCOUNT -> ASKING <-> { NOTING, PUBLISHING, WAITING } -> CLOSING -> FINISHED

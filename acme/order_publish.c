@@ -24,7 +24,9 @@ static void order_is_published(struct acme_publication *publication, struct err 
     if (order->phase != ORDER_AT_PUBLISHING)
         return;
     if (err_is(err))
-        order_fail_with(order, PROBLEM_LOCAL, err, slice_str(order_unpublished_text(publication->challenge)));
+        order_fail_with(order, PROBLEM_LOCAL, err,
+                        publication->why.len ? publication->why
+                                             : slice_str(order_unpublished_text(publication->challenge)));
     else
         order_ask(order);
 }

@@ -175,7 +175,7 @@ static void order_name_profiles(const struct order_progress *progress, const str
     buf_append_slice(&text, detail);
     buf_printf(&text, "; asked for: %.*s; offered: ", (int)progress->profile.len, progress->profile.ptr);
     directory_write_profiles(progress->directory, &text);
-    verdict->problem.detail = arena_copy(answer->arena, buf_slice(&text));
+    verdict->problem.detail = arena_copy(answer->arena, slice_first(buf_slice(&text), PROBLEM_MAX_DETAIL_BYTES));
     buf_cleanup(&text);
 }
 

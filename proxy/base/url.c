@@ -235,6 +235,23 @@ static bool take_scheme(struct slice *text, struct url *url)
     return true;
 }
 
+struct slice url_take_userinfo(struct slice text, struct buf *out_rest)
+{
+    struct url url;
+    struct slice rest = text, userinfo = SLICE_NONE;
+    size_t len = 0, at = 0;
+    bool has_scheme = take_scheme(&rest, &url);
+    for (; has_scheme && len < rest.len && !strchr("/?#", rest.ptr[len]); len++)
+        at = rest.ptr[len] == '@' ? len : at; /* the last one: a password may have an @ that should be escaped */
+    if (has_scheme && at) {
+        userinfo = slice_first(rest, at);
+        buf_append_slice(out_rest, slice_first(text, text.len - rest.len));
+        rest = slice_skip(rest, at + 1);
+    }
+    buf_append_slice(out_rest, userinfo.len ? rest : text);
+    return userinfo;
+}
+
 struct err url_parse(struct slice text, struct url *out_url)
 {
     struct url url = {0};

@@ -3,6 +3,7 @@
 #ifndef BASE_URL_H
 #define BASE_URL_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
 
@@ -20,6 +21,10 @@ struct url {
  * most; what a resolver would take for an address written otherwise (127.1, 0x7f000001) is refused. ERR_INPUT with the
  * offset of the fault as code; *out_url is then untouched. The views live as long as the text. */
 MUST_CHECK struct err url_parse(struct slice text, struct url *out_url);
+
+/* "user:password", as it is written in front of the host of an http(s) URL, or the empty slice; the URL without it is appended
+ * to out_rest. A view. */
+struct slice url_take_userinfo(struct slice text, struct buf *out_rest);
 
 /* A DNS name: LDH labels of 1 to 63, at most 253 in all, no empty label, no trailing dot, last label not all digits.
  * With allow_wildcard the first label may be `*` where two more follow. Case is not looked at. */

@@ -7,7 +7,7 @@ struct issue {
     bool unsatisfiable; /* it breaks the grammar, or names two accounts: nobody may (RFC 8659 §4.2, RFC 8657 §3) */
 };
 
-static struct slice next_parameter(struct slice *rest, struct slice *out_value)
+struct slice caa_next_parameter(struct slice *rest, struct slice *out_value)
 {
     struct slice value = slice_trim(slice_split(rest, ';'));
     struct slice name = slice_trim(slice_split(&value, '='));
@@ -19,7 +19,7 @@ static struct issue issue_read(struct slice value)
 {
     struct issue issue = {.domain = slice_trim(slice_split(&value, ';'))};
     while (value.len) {
-        struct slice parameter, name = next_parameter(&value, &parameter);
+        struct slice parameter, name = caa_next_parameter(&value, &parameter);
         struct slice *kept = slice_ieq(name, SLICE_LIT("accounturi"))          ? &issue.account
                              : slice_ieq(name, SLICE_LIT("validationmethods")) ? &issue.methods
                                                                                : NULL;

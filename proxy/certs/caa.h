@@ -26,6 +26,9 @@ struct caa_question {
 /* records: the relevant set of the name (RFC 8659 §3), at least one. */
 enum caa_verdict caa_judge(const struct dns_caa *records, size_t num_records, const struct caa_question *question);
 
+/* The next `name=value` of an issue value, or of a record with the same grammar (RFC 8659 §4.2); moves *rest behind its `;`. */
+struct slice caa_next_parameter(struct slice *rest, struct slice *out_value);
+
 /* A record as zone files have it: `128 issue "ca.example; accounturi=..."`. */
 void caa_write(struct buf *out, const struct dns_caa *record);
 /* The value of a record that allows one CA, for this account and these methods alone (RFC 8657); empty account and methods

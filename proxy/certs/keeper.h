@@ -24,7 +24,7 @@
 #include "tls/certset.h"
 
 struct keeper;
-struct keeper_name_view;
+struct dns_hook;
 
 /* Copied by keeper_new; what it points at must outlive keeper_close. */
 struct keeper_world {
@@ -33,15 +33,14 @@ struct keeper_world {
     const struct clock *clock;
     struct store *store;
     struct transport *transport; /* to the CA (certs/ca_transport); NULL where config has no ACME directory */
+    struct dns_hook *dns_hook;   /* of dns-01; NULL: none */
+    struct dns *dns;             /* where the record of dns-persist-01 is looked for; NULL: nowhere */
     struct key_maker keys;       /* pool NULL: keys are made on the loop */
     struct export *export;       /* EXPORT_DIR; NULL: none */
     void *ctx;
     /* Hand this to every worker; one reference comes along. Generations grow. Called from the loop, never from within a
      * call of the keeper's. */
     void (*publish)(void *ctx, struct certset *set);
-    /* An order has ended, as the view says, with a certificate that is handed out from the next publication on, or with a
-     * problem. Nothing of the keeper's may be called from within but what only reads. NULL: nobody asks. */
-    void (*order_ended)(void *ctx, const struct keeper_name_view *view, bool issued);
 };
 
 /* Reads certificates of one's own, INTERNAL_CA and ACME_ACCOUNT_KEY out of config, of which it holds a reference. On failure (they cannot
@@ -54,6 +53,7 @@ struct keeper_change {
     struct own_certs *own;       /* held */
     struct internal_ca *root;    /* owned: INTERNAL_CA where that is another than before; may be NULL */
     struct transport *transport; /* to the CA from then on; NULL: none */
+    struct dns_hook *dns_hook;   /* the one that it has; whoever applies may put another */
 };
 
 /* Whether the keeper could go on with that configuration; it changes nothing. transport: the one that it has, or another.
@@ -94,7 +94,8 @@ enum keeper_renewal {
  * that is held. A certificate that is wanted so is wanted until it is issued, or the process ends. *out_at_ms (may be NULL):
  * wall clock of the attempt. */
 enum keeper_renewal keeper_renew(struct keeper *keeper, struct slice name, bool force, int64_t *out_at_ms);
-/* The name is not renewed any more, also behind a restart, until keeper_renew (ACME-120, reason 5). False: no such name. */
+/* The name is not renewed any more, also behind a restart, until keeper_renew (ACME-120, reason 5). False: no such
+ * name. */
 bool keeper_hold(struct keeper *keeper, struct slice name);
 
 /* No certificate with this key is ever served again, nor a TLS_CERT: it has been disclosed (ACME-120, reason 1). spki_sha256:
@@ -130,6 +131,15 @@ struct keeper_attempts {
     uint32_t num_failed[KEEPER_NUM_CLASSES]; /* by enum problem_class */
 };
 
+/* When the CA would like the certificate to be replaced (RFC 9773). Wall clock; end_ms 0: it does not say. */
+struct keeper_window {
+    int64_t start_ms, end_ms;
+    int64_t chosen_ms;        /* within */
+    const char *reason;       /* "window": it is renewed then; "floor": that is too late, and it is renewed before */
+    struct slice explanation; /* URL of why, or empty */
+    const char *last_order;   /* "met", "missed": whether the last renewal came within its window; "none" */
+};
+
 /* One name, for status and metrics. Views, valid during the call. */
 struct keeper_name_view {
     struct slice name;
@@ -142,6 +152,8 @@ struct keeper_name_view {
     const char *step;           /* of the order that runs, e.g. "poll-authz"; NULL: none runs */
     int64_t next_attempt_ms;    /* wall clock; 0: none is planned */
     int64_t renew_at_ms;        /* wall clock: when the served certificate is to be replaced; 0: not by an order */
+    const char *paced_by;       /* the CA's limit that the next attempt waits for, in words; NULL: none */
+    struct keeper_window window;
     struct keeper_attempts attempts;
     uint32_t num_failures; /* in a row */
     int64_t failed_ms;     /* wall clock of the last one; 0: none */

@@ -3,7 +3,8 @@
 static void name_ask(struct keeper_name *name, bool force)
 {
     name->wants_new = true;
-    name->asked = force ? NAME_FORCED : NAME_ASKED;
+    if (name->asked != NAME_FORCED)
+        name->asked = force ? NAME_FORCED : NAME_ASKED;
     if (name->state.held) {
         name->state.held = false;
         keeper_state_dirty(name);
@@ -49,12 +50,4 @@ bool keeper_hold(struct keeper *keeper, struct slice text)
         name_hold(name->other);
     keeper_state_flush(keeper);
     return true;
-}
-
-void keeper_tell_ended(struct keeper_name *name, bool issued)
-{
-    const struct keeper_world *world = &name->keeper->world;
-    struct keeper_name_view view = keeper_view_of(name);
-    if (world->order_ended && !name->keeper->closing)
-        world->order_ended(world->ctx, &view, issued);
 }

@@ -38,6 +38,13 @@ void keeper_publication_tell(struct keeper_publication *publication, struct err 
 /* The same with an error, in a deferred call: from within `publish`. */
 void keeper_publication_refuse(struct keeper_publication *publication, struct err err);
 
+/* keeper_dns.c */
+void keeper_dns01_publish(struct keeper_publication *publication);
+void keeper_dns01_withdraw(struct keeper_publication *publication);
+/* keeper_persist.c */
+void keeper_persist_publish(struct keeper_publication *publication);
+void keeper_persist_withdraw(struct keeper_publication *publication);
+
 /* For keeper_publish: the draft has become that generation; every worker serves what it may. */
 void keeper_challenges_stamp(struct keeper *keeper);
 void keeper_challenges_acknowledged(struct keeper *keeper);

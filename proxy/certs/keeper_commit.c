@@ -25,7 +25,6 @@ static void name_serve_saved(struct keeper_name *name)
     name->cert_key_type = name->save.key_type;
     keeper_serve(name, cert, buf_slice(&name->save.directory_url));
     keeper_announce(name);
-    keeper_tell_ended(name, true);
 }
 
 void keeper_commit_forget(struct keeper_name *name)

@@ -40,6 +40,7 @@ static void name_leave(struct keeper_name *name)
     struct keeper *keeper = name->keeper;
     LOG_DEBUG_EVENT(keeper->world.log, "name_removed", LOG_SLICE("name", name->text));
     keeper_order_cancel(name);
+    keeper_ari_cancel(name);
     keeper_look_at(name, INT64_MAX);
     list_remove(&name->announced);
     list_remove(&name->refresh);
@@ -92,6 +93,8 @@ static struct keeper_name *name_new(struct keeper *keeper, struct slice record, 
     name->text = slice_first(name->record, text_len);
     list_init(&name->dirty);
     list_init(&name->announced);
+    list_init(&name->ari_waiting);
+    name->paced_by = LEDGER_UNKNOWN;
     list_init(&name->refresh);
     list_init(&name->leaving);
     return name;
@@ -226,7 +229,7 @@ struct err keeper_prepare(const struct keeper *keeper, const struct config *conf
                           struct keeper_change *out_change, struct buf *out_mistake)
 {
     struct err err = ERR_OK;
-    *out_change = (struct keeper_change){.transport = transport};
+    *out_change = (struct keeper_change){.transport = transport, .dns_hook = keeper->world.dns_hook};
     if (own_certs_same(keeper->config, config))
         out_change->own = own_certs_ref(keeper->own);
     else
@@ -254,7 +257,8 @@ void keeper_discard(struct keeper_change *change)
 static bool keeper_needs_engine_anew(const struct keeper *keeper, const struct keeper_change *change)
 {
     const struct config *before = keeper->config, *after = change->config;
-    return keeper->world.transport != change->transport || before->acme.accept_terms != after->acme.accept_terms ||
+    return keeper->world.transport != change->transport || keeper->world.dns_hook != change->dns_hook ||
+           before->acme.accept_terms != after->acme.accept_terms || before->acme.ledger != after->acme.ledger ||
            !slice_eq(before->acme.email, after->acme.email) || !slice_eq(before->acme.fallback, after->acme.fallback) ||
            !slice_eq(before->acme.fallback_eab_kid, after->acme.fallback_eab_kid) ||
            !slice_eq(before->acme.fallback_eab_hmac_key, after->acme.fallback_eab_hmac_key) ||
@@ -345,6 +349,7 @@ void keeper_apply(struct keeper *keeper, struct keeper_change *change)
     if (!same_root)
         keeper_root_replace(keeper, change->root);
     keeper->world.transport = change->transport;
+    keeper->world.dns_hook = change->dns_hook;
     *change = (struct keeper_change){0};
     if (!same)
         keeper_apply_names(keeper);

@@ -128,6 +128,7 @@ struct acme_world keeper_engine_world(struct keeper_issuer *issuer)
 static struct err issuer_begin(struct keeper_issuer *issuer, struct buf *out_mistake)
 {
     struct acme_world world = keeper_engine_world(issuer);
+    keeper_ledger_begin(issuer);
     if (issuer_directory(issuer).len == 0)
         return ERR_OK;
     return engine_make(&world, issuer->keeper->config, issuer->rank, &issuer->acme, out_mistake);
@@ -158,8 +159,11 @@ struct err keeper_engines_new(struct keeper *keeper, struct buf *out_mistake)
 void keeper_engines_free(struct keeper *keeper)
 {
     keeper_commands_engines_gone(keeper);
-    for (size_t i = 0; i < keeper->num_names; i++)
-        keeper->names[i]->order = NULL; /* they go with it */
+    keeper_ari_cancel_all(keeper);
+    for (size_t i = 0; i < keeper->num_names; i++) { /* they go with it */
+        keeper_ledger_close(keeper->names[i], NULL);
+        keeper->names[i]->order = NULL;
+    }
     for (size_t i = 0; i < NUM_ISSUERS; i++) {
         acme_free(keeper->issuers[i].acme);
         keeper->issuers[i].acme = NULL;

@@ -3,35 +3,11 @@
 
 #include "cli/ask.h"
 #include "cli/status_table.h"
+#include "cli/terminal.h"
 
 #include <stdlib.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 enum { STATUS_ASK_MS = 10000 };
-
-static struct slice variable(const struct cli_call *call, const char *name)
-{
-    size_t len = strlen(name);
-    for (const char *const *entry = call->environment; *entry; entry++)
-        if (strncmp(*entry, name, len) == 0 && (*entry)[len] == '=')
-            return slice_str(*entry + len + 1);
-    return SLICE_NONE;
-}
-
-/* NO_COLOR: https://no-color.org; COLUMNS: POSIX. */
-static struct status_look look_of(const struct cli_call *call)
-{
-    uint64_t columns = 0;
-    struct winsize size;
-    int fd = fileno(call->out);
-    bool terminal = fd >= 0 && isatty(fd);
-    if (!slice_decimal(variable(call, "COLUMNS"), 10000, &columns) && terminal && ioctl(fd, TIOCGWINSZ, &size) == 0)
-        columns = size.ws_col;
-    bool dumb = slice_eq(variable(call, "TERM"), SLICE_LIT("dumb"));
-    return (struct status_look){.columns = (int)columns,
-                                .color = terminal && !dumb && variable(call, "NO_COLOR").len == 0};
-}
 
 /* The control socket; where nobody answers there, the admin listener. Says what failed of both. */
 static bool ask_status(const struct ask *ask, const struct config *config, struct answer *out_answer)
@@ -80,11 +56,13 @@ static bool show_json(const struct cli_call *call, const struct config *config)
 static int run_status(const struct cli_call *call, const struct config *config, bool json)
 {
     struct answer answer;
+    struct terminal terminal = terminal_of(call);
     bool shown = fetch(call, config, "/status/lines", &answer), fine = shown && status_is_fine(answer.body);
     if (shown && json)
         shown = show_json(call, config);
     else if (shown)
-        status_table_print(call->out, answer.body, look_of(call));
+        status_table_print(call->out, answer.body,
+                           (struct status_look){.columns = terminal.columns, .color = terminal.color});
     answer_cleanup(&answer);
     return shown && fine ? CLI_EXIT_CLEAN : CLI_EXIT_FATAL;
 }

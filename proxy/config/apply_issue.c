@@ -109,11 +109,18 @@ void apply_profiles(struct build *build, enum row row, struct slice text)
 void apply_dns_hook(struct build *build, enum row row, struct slice text)
 {
     struct url url;
+    struct arena *arena = &build->config->arena;
+    struct buf rest = {0};
+    struct slice userinfo = url_take_userinfo(text, &rest); /* a password: not to be shown */
     bool path = text.ptr[0] == '/' && !memchr(text.ptr, '\n', text.len);
-    if (path || !err_is(url_parse(text, &url)))
-        *slice_field(build, row) = arena_copy(&build->config->arena, text);
-    else
+    *slice_field(build, row) = arena_copy(arena, text);
+    if (!path && err_is(url_parse(buf_slice(&rest), &url)))
         build_mistake(build, row, text, "is neither the absolute path of a program nor an http or https URL");
+    else if (userinfo.len)
+        build->config->values[row].text = arena_printf(arena, "%s://***@%.*s%.*s", url.https ? "https" : "http",
+                                                       (int)url.authority.len, url.authority.ptr, (int)url.target.len,
+                                                       url.target.ptr);
+    buf_cleanup(&rest);
 }
 
 void apply_ask_url(struct build *build, enum row row, struct slice text)

@@ -34,7 +34,7 @@ static void control_end_base(struct deferred *deferred)
  * gone. */
 static void control_end_tick(struct control *control)
 {
-    if (control_num_handles(control) > control->num_base_handles)
+    if (control_num_handles(control) > control->num_base_handles || control->num_hooks_closing)
         tick_start(&control->net->ticker, &control->tick, CONTROL_END_TICK_MS);
     else
         deferred_start(control->net, &control->end_base); /* not from within a tick: the ticker goes with it */
@@ -46,6 +46,7 @@ static void control_end(struct control *control)
     keeper_close(control->keeper);
     control->keeper = NULL;
     export_close(control->export);
+    control_end_hooks(control);
     ca_transport_close(control->ca);
     if (control->store)
         control->store->ops->free(control->store);
@@ -265,6 +266,7 @@ static void control_init(struct control *control)
     tick_init(&control->tick, control_ticked);
     tick_init(&control->watchdog, control_watchdog);
     deferred_init(&control->end_base, control_end_base);
+    control_init_hooks(control);
     control_make_reload(control);
     control_make_desk(control);
     control->takeover.fd = -1;
@@ -319,6 +321,7 @@ int core_run(const struct config *config, const char *const *environment, struct
     mallopt(M_ARENA_MAX, 4); /* one heap per thread would hold what another has freed */
     signal(SIGPIPE, SIG_IGN);
     control_mask_signals(SIG_BLOCK);
+    control_fork_runner(&control);
     control.sandbox = sandbox_new(config, getenv("RUNTIME_DIRECTORY"));
     sandbox_apply(control.sandbox); /* before any thread is made */
     log_start(log);

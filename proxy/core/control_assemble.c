@@ -106,12 +106,17 @@ static struct slice control_environment(const char *upper, const char *lower)
     return slice_str(value && *value ? value : getenv(lower));
 }
 
+struct https_proxy_options control_https_proxy(void)
+{
+    return (struct https_proxy_options){.url = control_environment("HTTPS_PROXY", "https_proxy"),
+                                        .no_proxy = control_environment("NO_PROXY", "no_proxy")};
+}
+
 static struct err control_make_ca(void *ctx, const struct config *config, struct ca_transport **out_ca)
 {
     struct control *control = ctx;
     size_t num_roots = 0;
-    struct https_proxy_options proxy = {.url = control_environment("HTTPS_PROXY", "https_proxy"),
-                                        .no_proxy = control_environment("NO_PROXY", "no_proxy")};
+    struct https_proxy_options proxy = control_https_proxy();
     struct ca_transport_options options = {.loop = control->net,
                                            .resolver = control->resolver,
                                            .extra_roots_pem = config->acme.ca.text,
@@ -166,6 +171,8 @@ static bool control_start_keeper(struct control *control)
                                  .clock = &clock_system,
                                  .store = control->store,
                                  .transport = control->ca ? ca_transport_base(control->ca) : NULL,
+                                 .dns_hook = control->dns_hook,
+                                 .dns = control->dns,
                                  .keys = {control->net, control->key_pool, control->port},
                                  .export = control->export,
                                  .ctx = control,
@@ -203,6 +210,9 @@ struct replace_parts control_parts(struct control *control)
                                   .num_workers = control->num_workers,
                                   .ctx = control,
                                   .make_ca = control_make_ca,
+                                  .hook = &control->dns_hook,
+                                  .make_hook = control_make_hook,
+                                  .close_hook = control_close_hook,
                                   .move_admin = control_move_admin};
 }
 
@@ -295,7 +305,7 @@ void control_start(struct control *control)
         return;
     }
     if (!control_check_workers(control) || !control_start_store(control) || !control_start_ca(control) ||
-        !control_start_keeper(control)) {
+        !control_start_hook(control) || !control_start_keeper(control)) {
         control->exit_code = 78;
         control_begin_stop(control);
     }

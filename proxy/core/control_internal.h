@@ -1,12 +1,13 @@
 /* control_internal: what the parts of control share. control.c is its life: signals, ticks, draining, the end;
- * control_assemble.c makes and joins what it owns; control_workers.c speaks with the workers, and with those who wait for
- * them to serve. Private to core/control*.c. */
+ * control_assemble.c makes and joins what it owns; control_hooks.c what is called outside; control_workers.c speaks with the
+ * workers, and with those who wait for them to serve. Private to core/control*.c. */
 #ifndef CORE_CONTROL_INTERNAL_H
 #define CORE_CONTROL_INTERNAL_H
 
 #include "core/control.h"
 
 #include "certs/ca_transport.h"
+#include "certs/dns_hook.h"
 #include "certs/export.h"
 #include "certs/keeper.h"
 #include "core/desk.h"
@@ -61,6 +62,11 @@ struct control {
     const struct store *directory; /* below it, and its own */
     struct ca_transport *ca;
     struct export *export; /* NULL without EXPORT_DIR */
+    struct runner *runner; /* NULL: no program is run */
+    struct err runner_err;
+    struct dns *dns;
+    struct dns_hook *dns_hook; /* NULL: none */
+    size_t num_hooks_closing;
     struct keeper *keeper;
     struct desk *desk;
     struct reload *reload; /* NULL once it drains */
@@ -109,6 +115,21 @@ bool control_start_admin(struct control *control);
 struct replace_parts control_parts(struct control *control);
 void control_make_reload(struct control *control);
 void control_start(struct control *control);
+
+/* HTTPS_PROXY and NO_PROXY. */
+struct https_proxy_options control_https_proxy(void);
+
+/* ---- control_hooks.c ---- */
+
+/* Before the sandbox, threads and loops. */
+void control_fork_runner(struct control *control);
+void control_init_hooks(struct control *control);
+bool control_start_hook(struct control *control);
+/* ctx: control. NULL where the configuration has none. */
+MUST_CHECK struct err control_make_hook(void *ctx, const struct config *config, struct dns_hook **out_hook);
+/* ctx: control, which does not end before its records are removed. NULL is fine. */
+void control_close_hook(void *ctx, struct dns_hook *hook);
+void control_end_hooks(struct control *control);
 
 /* ---- control.c ---- */
 

@@ -6,6 +6,7 @@
 struct trial {
     struct sockets_change sockets;
     struct ca_transport *ca; /* a new one; NULL: the old one stays */
+    struct dns_hook *hook;   /* the one from then on */
     struct keeper_change keeper;
 };
 
@@ -18,6 +19,31 @@ static bool replace_prepare_ca(const struct replace_parts *parts, const struct c
     struct err err = parts->make_ca(parts->ctx, next, &trial->ca);
     if (err_is(err))
         mistakes_add(mistakes, "PORTICO_ACME_CA", SLICE_NONE, NULL, "does not hold PEM certificates of roots: %s",
+                     err_text(err, text, sizeof text));
+    return !err_is(err);
+}
+
+static bool same_hook(const struct config *a, const struct config *b)
+{
+    return slice_eq(a->acme.dns_hook, b->acme.dns_hook) && slice_eq(a->acme.ca.text, b->acme.ca.text);
+}
+
+static bool replace_prepare_hook(const struct replace_parts *parts, const struct config *next, struct trial *trial,
+                                 struct config_mistakes *mistakes)
+{
+    struct slice hook = next->acme.dns_hook;
+    char text[160];
+    trial->hook = *parts->hook;
+    if (same_hook(*parts->config, next))
+        return true;
+    struct err err = parts->make_hook(parts->ctx, next, &trial->hook);
+    if (err_is(err) && hook.ptr[0] == '/')
+        mistakes_add(
+            mistakes, "PORTICO_ACME_DNS_HOOK", hook, NULL,
+            "is a program, and which one may be run is fixed when Portico starts, before it gives up running any "
+            "(PORTICO_SANDBOX): restart Portico");
+    else if (err_is(err))
+        mistakes_add(mistakes, "PORTICO_ACME_DNS_HOOK", SLICE_NONE, NULL, "cannot be called: %s",
                      err_text(err, text, sizeof text));
     return !err_is(err);
 }
@@ -50,9 +76,13 @@ static bool replace_prepare(const struct replace_parts *parts, const struct conf
     *trial = (struct trial){0};
     bool ok = sockets_prepare(parts->sockets, next, parts->num_workers, &trial->sockets, mistakes);
     ok = replace_prepare_ca(parts, next, trial, mistakes) && ok; /* all mistakes of a run are told */
+    ok = replace_prepare_hook(parts, next, trial, mistakes) && ok;
     ok = replace_prepare_keeper(parts, next, trial, mistakes) && ok;
+    trial->keeper.dns_hook = trial->hook;
     if (ok)
         return true;
+    if (trial->hook != *parts->hook)
+        parts->close_hook(parts->ctx, trial->hook);
     sockets_change_cleanup(&trial->sockets);
     keeper_discard(&trial->keeper);
     ca_transport_close(trial->ca);
@@ -98,6 +128,10 @@ static void replace_commit(const struct replace_parts *parts, const struct confi
     if (trial->ca) {
         ca_transport_close(*parts->ca);
         *parts->ca = trial->ca;
+    }
+    if (trial->hook != *parts->hook) {
+        parts->close_hook(parts->ctx, *parts->hook);
+        *parts->hook = trial->hook;
     }
     if (before->log.level != next->log.level)
         log_set_level(parts->log, next->log.level);

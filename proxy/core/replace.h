@@ -6,6 +6,7 @@
 #define CORE_REPLACE_H
 
 #include "certs/ca_transport.h"
+#include "certs/dns_hook.h"
 #include "certs/keeper.h"
 #include "core/sockets.h"
 
@@ -19,10 +20,14 @@ struct replace_parts {
     int64_t possible_conns; /* that the descriptors allow */
     struct keeper *keeper;
     struct ca_transport **ca; /* NULL in it: no CA is asked */
+    struct dns_hook **hook;   /* NULL in it: none */
     struct worker *const *workers;
     size_t num_workers;
     void *ctx;
     MUST_CHECK struct err (*make_ca)(void *ctx, const struct config *config, struct ca_transport **out_ca);
+    /* NULL where the configuration has none. */
+    MUST_CHECK struct err (*make_hook)(void *ctx, const struct config *config, struct dns_hook **out_hook);
+    void (*close_hook)(void *ctx, struct dns_hook *hook);
     /* Its endpoint listens there from now on, and no more where it did. fd: the callee's; -1: nowhere. */
     void (*move_admin)(void *ctx, int fd, bool unix_socket);
 };

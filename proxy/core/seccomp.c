@@ -46,7 +46,7 @@ enum {
 };
 
 static const unsigned denied[] = {
-    /* other programs; a hook that is a program will need the first two */
+    /* other programs; a hook's is run by a process that was made before (net/runner) */
     SYS_execve,
     SYS_execveat,
 /* other processes */

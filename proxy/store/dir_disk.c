@@ -120,7 +120,7 @@ static struct err root_open(struct dir_disk *disk, int *out_fd)
     return ERR_OK;
 }
 
-static enum store_dir_durability durability_of(int fd)
+enum store_dir_durability store_dir_durability_of(int fd)
 {
     struct statfs fs;
     if (fstatfs(fd, &fs) != 0)
@@ -194,7 +194,7 @@ enum store_result dir_disk_open(struct dir_disk *disk, struct dir_found *out_fou
             return result == STORE_NOT_FOUND ? STORE_UNAVAILABLE : result;
         }
     }
-    out_found->durability = durability_of(disk->io.root_fd);
+    out_found->durability = store_dir_durability_of(disk->io.root_fd);
     modes_check(disk, out_found);
     return STORE_OK;
 }

@@ -60,6 +60,8 @@ void dir_disk_cleanup(struct dir_disk *disk);
  * otherwise. Once it has succeeded it does nothing but look for wide modes again. */
 enum store_result dir_disk_open(struct dir_disk *disk, struct dir_found *out_found, struct dir_trouble *trouble);
 
+/* Of the file system of an open directory. */
+enum store_dir_durability store_dir_durability_of(int fd);
 /* The directory and those above it, as far as they are not there yet: 0700, the others 0755. */
 MUST_CHECK struct err dir_disk_make_path(const char *path);
 

@@ -36,7 +36,6 @@ struct side {
     struct certset *served; /* what was published last, or NULL */
     unsigned num_publications;
     bool acknowledges; /* at once */
-    void *endings;     /* a test's own */
 };
 
 struct kw {

@@ -174,7 +174,8 @@ static void world_done(struct acme_order *order, const struct acme_result *resul
 void world_order_again(struct world_order *wanted)
 {
     struct acme_order_spec spec = wanted->world->spec;
-    spec.record = wanted->names[0];
+    if (!spec.record.len)
+        spec.record = wanted->names[0];
     spec.names = wanted->names;
     spec.num_names = wanted->num_names;
     spec.done = world_done;

@@ -33,7 +33,7 @@ struct scripted_world {
     struct memory_store store;
     struct acme *acme;
     struct acme_options options;
-    struct acme_order_spec spec; /* of every order; record, names, done and ctx are filled in */
+    struct acme_order_spec spec; /* of every order; names, done, ctx and, where it is empty, record are filled in */
     int64_t wake_ms;
     struct list publications; /* of world_publication */
     unsigned num_published, num_withdrawn, max_running;

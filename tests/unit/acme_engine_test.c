@@ -1,46 +1,7 @@
 /* The engine against a scripted CA, under a clock that jumps: each promise of acme/acme.h, each failure of HARDENING's
  * table A that is the engine's. The CA verifies every signature and notes each broken rule. */
 #include "acme/chain.h"
-#include "check.h"
-#include "scripted_world.h"
-
-enum { EVENTS = 20000 };
-
-static struct scripted_world world;
-
-static void begin(void)
-{
-    world_init(&world);
-    world_start_engine(&world);
-}
-
-static void end(void)
-{
-    CHECK_STR(world.ca.fault, "");
-    CHECK_INT(world.num_published, world.num_withdrawn);
-    world_cleanup(&world);
-}
-
-static void check_issued(const struct world_order *order)
-{
-    CHECK(order->issued);
-    CHECK_STR(order->sentence, "");
-    CHECK_INT(order->num_done, 1);
-}
-
-static void check_failed(const struct world_order *order, enum problem_class class, const char *step)
-{
-    CHECK_INT(order->num_done, 1);
-    CHECK(!order->issued);
-    CHECK_STR(problem_class_name(order->class), problem_class_name(class));
-    CHECK_STR(order->step, step);
-    CHECK(order->sentence[0] != '\0');
-}
-
-static bool stored(const char *key)
-{
-    return memory_store_value(&world.store, key).ptr != NULL;
-}
+#include "engine_test.h"
 
 static void test_one_certificate(void)
 {

@@ -157,6 +157,41 @@ static void test_extras(void)
     arena_cleanup(&arena);
 }
 
+/* ACME-108, 112: a limit says when it ends; a pause says where to go. */
+static void test_pauses(void)
+{
+    static const struct {
+        const char *type, *detail, *retry_after, *instance;
+        enum problem_class class;
+    } rows[] = {
+        {"rateLimited", "Names are kept back. Please visit: https://ca.test/u?jwt=a.b.c", NULL,
+         "https://ca.test/u?jwt=a.b.c", PROBLEM_PERMANENT},
+        {"rateLimited", "Please visit https://ca.test/u. Thanks", NULL, "https://ca.test/u", PROBLEM_PERMANENT},
+        {"rateLimited", "too many certificates, visit: https://ca.test/limits", "3600", "", PROBLEM_LATER},
+        {"rateLimited", "too many certificates: see https://ca.test/limits", NULL, "", PROBLEM_LATER},
+        {"rateLimited", "please visit us", NULL, "", PROBLEM_LATER},
+        {"rateLimited", "", NULL, "", PROBLEM_LATER},
+        {"malformed", "Please visit: https://ca.test/u", NULL, "", PROBLEM_PERMANENT},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct arena arena = {0};
+        struct buf body = {0}, sentence = {0};
+        buf_printf(&body, "{\"type\":\"urn:ietf:params:acme:error:%s\",\"detail\":\"%s\"}", rows[i].type,
+                   rows[i].detail);
+        struct acme_reply reply = {
+            .status = 429, .body = buf_slice(&body), .retry_after = slice_str(rows[i].retry_after)};
+        struct problem problem = problem_of_reply(&arena, &reply, PROBLEM_AT_ORDER, now_s);
+        CHECK_INT(problem.class, rows[i].class);
+        CHECK_SLICE(problem.instance, rows[i].instance);
+        CHECK_INT(problem.paused, rows[i].instance[0] != '\0');
+        problem_write_sentence(&sentence, &problem);
+        CHECK_INT(strstr(buf_cstr(&sentence), "paused") != NULL, problem.paused);
+        buf_cleanup(&body);
+        buf_cleanup(&sentence);
+        arena_cleanup(&arena);
+    }
+}
+
 static void test_hostile_text(void)
 {
     struct arena arena = {0};
@@ -216,6 +251,7 @@ int main(void)
     RUN(test_silence);
     RUN(test_compound);
     RUN(test_extras);
+    RUN(test_pauses);
     RUN(test_hostile_text);
     RUN(test_retry_after);
     RUN(test_class_names);

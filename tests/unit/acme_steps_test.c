@@ -212,7 +212,7 @@ static void check_ask(enum order_step step, const struct order_progress *progres
     CHECK(!err_is(order_step_send(step, progress, &ask)));
     CHECK_SLICE(ask.url, url);
     CHECK_SLICE(buf_slice(&ask.payload), payload);
-    CHECK_INT(ask.wants_chain, step == ORDER_STEP_DOWNLOAD); /* ACME-63 */
+    CHECK_INT(ask.wants_chain, step == ORDER_STEP_DOWNLOAD || step == ORDER_STEP_ALTERNATE); /* ACME-63 */
     buf_cleanup(&ask.payload);
 }
 
@@ -229,9 +229,109 @@ static void test_asks(void)
     CHECK_SLICE(
         progress.key_authorization,
         "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0.KjkUdJXtGglH6Szz0XMb5Qi9r6GOgTw1gmBeGj_RaOI"); /* ACME-68 */
+    CHECK_SLICE(progress.dns_value, ""); /* http-01 has none */
     CHECK_SLICE(progress.challenge_name, "a.example");
     answer(&progress, ORDER_STEP_FINALIZE, 200, ORDER("valid", ",\"certificate\":\"" LE "cert/9\""));
     check_ask(ORDER_STEP_DOWNLOAD, &progress, LE "cert/9", "");
+    progress.alternates[0] = SLICE_LIT(LE "cert/9/1");
+    check_ask(ORDER_STEP_ALTERNATE, &progress, LE "cert/9/1", "");
+    order_progress_cleanup(&progress);
+    arena_reset(&arena);
+}
+
+/* What a new order carries besides names, and when. */
+static void test_asks_of_new_order(void)
+{
+    static const struct slice mixed[] = {SLICE_LIT("*.a.example"), SLICE_LIT("203.0.113.7"), SLICE_LIT("2001:db8::7")};
+    static const struct directory plain = {.new_order = SLICE_LIT(LE "new-order")};
+    struct order_progress progress = progress_new();
+    progress.names = mixed; /* ACME-83 */
+    progress.num_names = 3;
+    progress.profile = SLICE_LIT("shortlived");
+    check_ask(ORDER_STEP_NEW, &progress, LE "new-order",
+              "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"*.a.example\"},{\"type\":\"ip\",\"value\":"
+              "\"203.0.113.7\"},{\"type\":\"ip\",\"value\":\"2001:db8::7\"}],\"profile\":\"shortlived\"}");
+    progress = progress_new();
+    progress.replaces = SLICE_LIT("aki.serial");
+    check_ask(ORDER_STEP_NEW, &progress, LE "new-order",
+              "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"a.example\"}],\"replaces\":\"aki.serial\"}");
+    progress.directory = &plain; /* ACME-98 */
+    check_ask(ORDER_STEP_NEW, &progress, LE "new-order",
+              "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"a.example\"}]}");
+    order_progress_cleanup(&progress);
+}
+
+/* The CA has taken note of the predecessor only where it says so, in any of the order's documents. */
+static void test_replaced(void)
+{
+    struct order_progress progress = progress_new();
+    progress.replaces = SLICE_LIT("aki.serial");
+    answer(&progress, ORDER_STEP_NEW, 201, ORDER("pending", ""));
+    CHECK(!progress.replaced);
+    answer(&progress, ORDER_STEP_READ, 200, ORDER("pending", ",\"replaces\":\"aki.other\""));
+    CHECK(!progress.replaced);
+    answer(&progress, ORDER_STEP_READ, 200, ORDER("pending", ",\"replaces\":\"aki.serial\""));
+    CHECK(progress.replaced);
+    answer(&progress, ORDER_STEP_READ, 200, ORDER("ready", ""));
+    CHECK(progress.replaced);
+    order_progress_cleanup(&progress);
+    arena_reset(&arena);
+}
+
+/* RFC 8555 §8.4: the value of the TXT record. */
+static void test_dns_value(void)
+{
+    static const enum acme_challenge dns[] = {ACME_DNS_01};
+    struct order_progress progress = progress_new();
+    progress.challenges = dns;
+    answer(&progress, ORDER_STEP_NEW, 201, ORDER("pending", ""));
+    check_verdict(__LINE__,
+                  answer(&progress, ORDER_STEP_AUTHZ, 200, AUTHZ("pending", CHALLENGE("dns-01", "pending", ""))),
+                  ORDER_PUBLISH, ORDER_STEP_CHALLENGE);
+    CHECK_SLICE(progress.dns_value, "jJE6sJnz7j7tu41jWX0GYTUOUqcTItTSwryMoUfmpww");
+    order_progress_cleanup(&progress);
+    arena_reset(&arena);
+}
+
+/* Preference says which; but what the CA is looking at already goes first, or both would fail. */
+static void test_challenge_in_progress(void)
+{
+    static const enum acme_challenge wanted[] = {ACME_HTTP_01, ACME_TLS_ALPN_01};
+    static const char *const others[] = {CHALLENGE("tls-alpn-01", "pending", ""),
+                                         CHALLENGE("tls-alpn-01", "processing", ""),
+                                         CHALLENGE("tls-alpn-01", "invalid", "")};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        struct order_progress progress = progress_new();
+        struct buf body = {0};
+        progress.challenges = wanted;
+        progress.num_challenges = 2;
+        answer(&progress, ORDER_STEP_NEW, 201, ORDER("pending", ""));
+        buf_printf(&body, AUTHZ("pending", CHALLENGE("http-01", "pending", "") ",%s"), others[i]);
+        CHECK_INT(answer(&progress, ORDER_STEP_AUTHZ, 200, buf_cstr(&body)).kind, ORDER_PUBLISH);
+        CHECK_INT(progress.challenge, i == 1 ? ACME_TLS_ALPN_01 : ACME_HTTP_01);
+        buf_cleanup(&body);
+        order_progress_cleanup(&progress);
+        arena_reset(&arena);
+    }
+}
+
+/* A name is ordered in one spelling and may come back in another: what is published is the one that was ordered. */
+static void test_spelling_of_an_address(void)
+{
+    static const struct slice ordered[] = {SLICE_LIT("2001:db8::7")};
+    struct order_progress progress = progress_new();
+    progress.names = ordered;
+    CHECK_INT(answer(&progress, ORDER_STEP_NEW, 201,
+                     "{\"status\":\"pending\",\"identifiers\":[{\"type\":\"ip\",\"value\":\"2001:DB8:0::7\"}],"
+                     "\"authorizations\":[\"" LE "authz/1/2\"]}")
+                  .kind,
+              ORDER_JOURNAL);
+    CHECK_INT(answer(&progress, ORDER_STEP_AUTHZ, 200,
+                     "{\"status\":\"pending\",\"identifier\":{\"type\":\"ip\",\"value\":\"2001:DB8:0::7\"},"
+                     "\"challenges\":[" CHALLENGE("http-01", "pending", "") "]}")
+                  .kind,
+              ORDER_PUBLISH);
+    CHECK_SLICE(progress.challenge_name, "2001:db8::7");
     order_progress_cleanup(&progress);
     arena_reset(&arena);
 }
@@ -293,7 +393,11 @@ static void test_directories(void)
     CHECK_SLICE(read.new_order, LE "new-order");
     CHECK_SLICE(read.renewal_info, LE "renewal-info");
     CHECK_SLICE(read.terms_url, "https://letsencrypt.org/documents/LE-SA-v1.5.pdf");
+    CHECK_INT(read.num_caa_identities, 1);
+    CHECK_SLICE(read.caa_identities[0], "letsencrypt.org");
     CHECK(!read.external_account_required);
+    CHECK_INT(read.num_profiles, 1);
+    CHECK_SLICE(read.profiles[0], "classic");
     directory_cleanup(&read);
     CHECK(
         reads_directory("{\"newNonce\":\"https://ca/n\",\"newAccount\":\"https://ca/a\",\"newOrder\":\"https://ca/o\","
@@ -309,12 +413,44 @@ static void test_directories(void)
     CHECK(!reads_directory("", &read));
 }
 
+/* meta.profiles: an object; whatever else is none. */
+static void test_profiles_of_directories(void)
+{
+    static const struct {
+        const char *profiles, *offered;
+    } rows[] = {
+        {"{\"a\":\"https://ca/a\",\"b\":3}", "a, b"},
+        {"{}", "none"},
+        {"[\"a\"]", "none"},
+        {"null", "none"},
+        {"\"a\"", "none"},
+        {"{\"\":\"\"}", "none"},
+        {"{\"a\\nb\":1,\"a b\":1,\"\\u00e4\":1,\"c\":1}", "c"},
+        {"{\"0123456789012345678901234567890123456789012345678901234567890123456\":1,\"c\":1}", "c"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct directory read = {0};
+        struct buf body = {0}, offered = {0};
+        buf_printf(&body,
+                   "{\"newNonce\":\"https://ca/n\",\"newAccount\":\"https://ca/a\",\"newOrder\":\"https://ca/o\","
+                   "\"meta\":{\"profiles\":%s}}",
+                   rows[i].profiles);
+        CHECK(reads_directory(buf_cstr(&body), &read));
+        directory_write_profiles(&read, &offered);
+        CHECK_SLICE(buf_slice(&offered), rows[i].offered);
+        buf_cleanup(&body);
+        buf_cleanup(&offered);
+        directory_cleanup(&read);
+    }
+}
+
 static void test_records(void)
 {
     struct buf text = {0}, store_key = {0};
     struct journal journal = {.directory_url = SLICE_LIT("https://ca/d"),
                               .account_url = SLICE_LIT("https://ca/a/1"),
                               .order_url = SLICE_LIT("https://ca/o/2"),
+                              .profile = SLICE_LIT("shortlived"),
                               .names = names,
                               .num_names = 1,
                               .key = key,
@@ -324,6 +460,7 @@ static void test_records(void)
     record_write_journal(&journal, &text);
     CHECK(!err_is(record_read_journal(&arena, buf_slice(&text), &again)));
     CHECK_SLICE(again.order_url, "https://ca/o/2");
+    CHECK_SLICE(again.profile, "shortlived");
     CHECK_SLICE(again.account_url, "https://ca/a/1");
     CHECK_SLICE(again.directory_url, "https://ca/d");
     CHECK_INT(again.num_names, 1);
@@ -355,9 +492,15 @@ int main(void)
     RUN(test_finalize);
     RUN(test_download);
     RUN(test_asks);
+    RUN(test_asks_of_new_order);
+    RUN(test_replaced);
+    RUN(test_dns_value);
+    RUN(test_challenge_in_progress);
+    RUN(test_spelling_of_an_address);
     RUN(test_unsure_challenge);
     RUN(test_reason_of_an_invalid_order);
     RUN(test_directories);
+    RUN(test_profiles_of_directories);
     RUN(test_records);
     key_free(key);
     arena_cleanup(&arena);

@@ -147,6 +147,28 @@ static void faults_are_named(void)
     CHECK_STR(url_parse(SLICE_LIT("http://a/ "), &url).what, "URL: bad character");
 }
 
+static void userinfo_is_taken_out(void)
+{
+    static const struct {
+        const char *text, *userinfo, *rest;
+    } cases[] = {
+        {"https://u:p@a.example/x?y", "u:p", "https://a.example/x?y"},
+        {"http://u@[::1]:8/", "u", "http://[::1]:8/"},
+        {"http://u:p@w@a/", "u:p@w", "http://a/"},
+        {"http://a/b@c", "", "http://a/b@c"},
+        {"http://a?b@c", "", "http://a?b@c"},
+        {"http://@a/", "", "http://@a/"}, /* which is none */
+        {"/usr/bin/x@y", "", "/usr/bin/x@y"},
+        {"", "", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf rest = {0};
+        CHECK_SLICE(url_take_userinfo(slice_str(cases[i].text), &rest), cases[i].userinfo);
+        CHECK_STR(buf_cstr(&rest), cases[i].rest);
+        buf_cleanup(&rest);
+    }
+}
+
 static void a_nul_is_no_end(void)
 {
     struct url url;
@@ -293,11 +315,34 @@ static void local_names(void)
             CHECK_STR(public[i], "public");
 }
 
+static void test_same_names(void)
+{
+    CHECK(name_same(SLICE_LIT("a.example"), SLICE_LIT("A.Example")));
+    CHECK(!name_same(SLICE_LIT("a.example"), SLICE_LIT("b.example")));
+    CHECK(!name_same(SLICE_LIT("a.example"), SLICE_LIT("*.a.example")));
+    CHECK(name_same(SLICE_LIT("2001:db8::1"), SLICE_LIT("2001:0DB8:0::0001")));
+    CHECK(!name_same(SLICE_LIT("2001:db8::1"), SLICE_LIT("2001:db8::2")));
+    CHECK(!name_same(SLICE_LIT("::ffff:1.2.3.4"), SLICE_LIT("1.2.3.4")));
+    CHECK(!name_same(SLICE_LIT(""), SLICE_LIT("a.example")));
+}
+
+/* ACME-83 */
+static void test_canonical_names(void)
+{
+    static const char *const good[] = {"2001:db8::1", "::1", "::", "1.2.3.4", "a.example", "2001:db8:0:1:1:1:1:1"};
+    static const char *const bad[] = {"2001:DB8::1", "2001:0db8::1", "2001:db8:0:0::1", "0:0:0:0:0:0:0:1"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        CHECK(name_is_canonical(slice_str(good[i])));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK(!name_is_canonical(slice_str(bad[i])));
+}
+
 int main(void)
 {
     RUN(good_urls);
     RUN(bad_urls_with_their_place);
     RUN(faults_are_named);
+    RUN(userinfo_is_taken_out);
     RUN(a_nul_is_no_end);
     RUN(long_hosts);
     RUN(dns_names);
@@ -305,5 +350,7 @@ int main(void)
     RUN(dns_lengths);
     RUN(addresses);
     RUN(local_names);
+    RUN(test_same_names);
+    RUN(test_canonical_names);
     return checks_done();
 }
