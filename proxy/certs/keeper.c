@@ -147,6 +147,8 @@ void keeper_look_now(struct keeper *keeper)
 {
     for (size_t i = 0; i < NUM_ISSUERS; i++)
         alarm_check(&keeper->issuers[i].alarm);
+    if (keeper->rehearsal)
+        alarm_check(&keeper->rehearsal->alarm);
     alarm_set(&keeper->look, 0);
 }
 
@@ -239,7 +241,7 @@ void keeper_stop_ordering(struct keeper *keeper)
     keeper->stopped = true;
     keeper_ari_cancel_all(keeper);
     keeper_order_cancel_all(keeper);
-    keeper_revocations_free(keeper);
+    keeper_commands_stop(keeper);
     keeper->writer = false;
     keeper->world.store->ops->unlock(keeper->world.store); /* behind what is being written */
 }

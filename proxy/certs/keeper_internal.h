@@ -211,7 +211,8 @@ struct keeper {
     struct list commands; /* of struct keeper_command, also of those that have ended */
     size_t num_commands;
     uint64_t last_command;
-    struct list revocations; /* of struct keeper_revocation: those that the CA has not confirmed */
+    struct keeper_issuer *rehearsal; /* of the dry run that is under way; NULL: none is */
+    struct list revocations;         /* of struct keeper_revocation: those that the CA has not confirmed */
     struct store_call revocations_call;
     bool revocations_busy;
 
@@ -239,6 +240,8 @@ void keeper_commands_look(struct keeper *keeper);
 void keeper_commands_free(struct keeper *keeper);
 /* What was asked of the engines has ended without an answer. */
 void keeper_commands_engines_gone(struct keeper *keeper);
+/* This process orders no more. */
+void keeper_commands_stop(struct keeper *keeper);
 
 /* keeper_revoke.c */
 /* Those that an earlier process has not brought to an end. */
@@ -276,6 +279,9 @@ MUST_CHECK struct err keeper_make_cert(enum cert_source source, const struct cha
 
 /* keeper_engine.c */
 void keeper_engines_init(struct keeper *keeper);
+/* One without an engine yet, and what an engine of it asks of us (for keeper_dry_run.c, which has one of its own). */
+void keeper_issuer_init(struct keeper_issuer *issuer, struct keeper *keeper, enum issuer_rank rank);
+struct acme_world keeper_engine_world(struct keeper_issuer *issuer);
 /* One for each directory of the configuration; all or none. */
 MUST_CHECK struct err keeper_engines_new(struct keeper *keeper, struct buf *out_mistake);
 /* Whether they could be made of the configuration. */

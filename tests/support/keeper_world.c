@@ -408,6 +408,8 @@ static int64_t kw_next_ms(const struct kw *world, int64_t until_ms)
         for (size_t rank = 0; keeper && rank < NUM_ISSUERS; rank++)
             if (keeper->issuers[rank].alarm.due_ms < next_ms)
                 next_ms = keeper->issuers[rank].alarm.due_ms;
+        if (keeper && keeper->rehearsal && keeper->rehearsal->alarm.due_ms < next_ms)
+            next_ms = keeper->rehearsal->alarm.due_ms;
         if (keeper && keeper->look.due_ms < next_ms)
             next_ms = keeper->look.due_ms;
     }
@@ -425,6 +427,8 @@ static void kw_tick(struct kw *world, int64_t until_ms)
         if (world->sides[i].keeper) {
             for (size_t rank = 0; rank < NUM_ISSUERS; rank++)
                 alarm_check(&world->sides[i].keeper->issuers[rank].alarm);
+            if (world->sides[i].keeper->rehearsal)
+                alarm_check(&world->sides[i].keeper->rehearsal->alarm);
             alarm_check(&world->sides[i].keeper->look);
         }
 }
