@@ -330,6 +330,7 @@ int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms)
         return INT64_MAX;
     name_notice_setup(name);
     int64_t next_ms = name_next_ms(name, now_ms, hold_ms, &rank);
+    look_ms = least(look_ms, keeper_preflight_look(name, now_ms, &next_ms));
     if (next_ms <= now_ms && !(name->other && name->other->order)) {
         name_order(name, rank);
         return INT64_MAX;
@@ -340,6 +341,7 @@ int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms)
 
 void keeper_order_cancel(struct keeper_name *name)
 {
+    keeper_preflight_cancel(name);
     if (name->order)
         acme_order_cancel(name->order);
     name->order = NULL;
@@ -355,6 +357,7 @@ void keeper_order_cancel_all(struct keeper *keeper)
 void keeper_name_cleanup(struct keeper_name *name)
 {
     struct store *store = name->keeper->world.store;
+    keeper_preflight_cancel(name);
     if (name->save.busy)
         store->ops->cancel(store, &name->save.call);
     keeper_commit_forget(name);
