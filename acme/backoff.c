@@ -5,6 +5,7 @@
 
 static const int64_t minute_ms = INT64_C(60) * 1000;
 static const int64_t hour_ms = INT64_C(3600) * 1000;
+static const int64_t validation_least_ms = 12 * INT64_C(60) * 1000; /* five an hour */
 static const int64_t day_ms = INT64_C(24) * 3600 * 1000;
 
 /* ACME-113; the last step repeats. */
@@ -33,7 +34,7 @@ static int64_t backoff_own_ms(const struct backoff *backoff, enum problem_class 
         step_ms = left_ms / 10;
     if (backoff_is_lapse(class, served_until_ms, left_ms) && step_ms > hour_ms)
         step_ms = hour_ms;
-    int64_t least_ms = class == PROBLEM_VALIDATION ? 12 * minute_ms : minute_ms;
+    int64_t least_ms = class == PROBLEM_VALIDATION ? validation_least_ms : minute_ms;
     return step_ms > least_ms ? step_ms : least_ms;
 }
 
@@ -53,6 +54,13 @@ void backoff_failed(struct backoff *backoff, const struct problem *problem, int6
 void backoff_succeeded(struct backoff *backoff)
 {
     *backoff = (struct backoff){0};
+}
+
+void backoff_mended(struct backoff *backoff)
+{
+    int64_t least_ms = backoff->failed_ms + validation_least_ms;
+    if (backoff->next_ms > least_ms)
+        backoff->next_ms = least_ms;
 }
 
 /* A failure in the future was dated by a clock that was ahead (HARDENING A8): the waits keep their length and count from now. */

@@ -24,6 +24,8 @@ struct backoff {
 void backoff_failed(struct backoff *backoff, const struct problem *problem, int64_t now_ms, int64_t served_until_ms,
                     uint32_t random);
 void backoff_succeeded(struct backoff *backoff);
+/* What had failed validations seems mended: our own step ends, no sooner than 12 minutes behind the failure (ACME-107). */
+void backoff_mended(struct backoff *backoff);
 
 /* Wall clock of the next attempt; at or before now_ms where it may run. Where the last failure lies in the future, the
  * clock has been set back: the waits then count from now on (and *backoff is corrected). ignore_own: somebody asked

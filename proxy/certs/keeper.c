@@ -180,6 +180,7 @@ static void keeper_silence(struct keeper *keeper)
     keeper_bans_cleanup(keeper);
     buf_cleanup(&keeper->storage_sentence);
     buf_cleanup(&keeper->refresh_key);
+    buf_cleanup(&keeper->thumbprint);
 }
 
 struct err keeper_new(const struct keeper_world *world, const struct config *config, struct keeper **out_keeper,
@@ -229,6 +230,7 @@ void keeper_start(struct keeper *keeper)
         keeper->tickets_due_ms = keeper_mono_ms(keeper);
         keeper_rotate_tickets(keeper, keeper->tickets_due_ms);
     }
+    keeper_preflight_begin(keeper);
     keeper_load_start(keeper);
 }
 
@@ -349,7 +351,8 @@ static struct keeper_name_view keeper_view_of(const struct keeper_name *name)
                                      .problem_class = buf_slice(&state->problem_class),
                                      .problem_type = buf_slice(&state->problem_type),
                                      .problem_detail = buf_slice(&state->problem_detail),
-                                     .problem_sentence = buf_slice(&state->problem_sentence)};
+                                     .problem_sentence = buf_slice(&state->problem_sentence),
+                                     .hint = buf_slice(&state->hint)};
 }
 
 size_t keeper_some(const struct keeper *keeper, size_t from, size_t max,

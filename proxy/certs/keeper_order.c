@@ -369,6 +369,7 @@ int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms)
     int64_t next_ms = name_next_ms(name, now_ms, hold_ms, &rank);
     int64_t paced_ms = next_ms <= now_ms ? keeper_ledger_allows_ms(name, rank, now_ms) : 0;
     next_ms = greatest(next_ms, paced_ms);
+    look_ms = least(look_ms, keeper_preflight_look(name, now_ms, &next_ms));
     if (next_ms <= now_ms && !(name->other && name->other->order)) {
         name_order(name, rank, now_ms);
         return INT64_MAX;
@@ -379,6 +380,7 @@ int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms)
 
 void keeper_order_cancel(struct keeper_name *name)
 {
+    keeper_preflight_cancel(name);
     if (name->order)
         acme_order_cancel(name->order);
     name->order = NULL;
@@ -395,6 +397,7 @@ void keeper_order_cancel_all(struct keeper *keeper)
 void keeper_name_cleanup(struct keeper_name *name)
 {
     struct store *store = name->keeper->world.store;
+    keeper_preflight_cancel(name);
     if (name->save.busy)
         store->ops->cancel(store, &name->save.call);
     keeper_ari_cancel(name);

@@ -325,7 +325,9 @@ struct side *kw_start(struct kw *world, const char *const *entries)
                                   .store = &side->store,
                                   .transport = &world->transport,
                                   .ctx = side,
-                                  .publish = side_publish};
+                                  .publish = side_publish,
+                                  .look_at = world->look_at,
+                                  .look_away = world->look_away};
     if (err_is(keeper_new(&around, side->config, &side->keeper, &mistake))) {
         fprintf(stderr, "keeper_world: %s\n", buf_cstr(&mistake));
         abort();

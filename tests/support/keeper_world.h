@@ -50,6 +50,9 @@ struct kw {
     struct scripted_ca ca, behind; /* behind: of KW_FALLBACK */
     struct transport transport;    /* to both */
     struct shelf_disk disk;
+    /* As keeper_world has them, ctx is the side; NULL: names are not looked at. For sides that begin from then on. */
+    void (*look_at)(void *ctx, const struct preflight_question *question, struct preflight_run *run);
+    void (*look_away)(void *ctx, struct preflight_run *run);
     struct side sides[WORLD_MAX_SIDES];
 };
 

@@ -60,6 +60,20 @@ static void test_floors_and_ceilings(void)
     CHECK_INT(backoff_next_ms(&backoff, now_ms, false) - now_ms, 60 * min_ms);
 }
 
+static void test_mended(void)
+{
+    struct backoff backoff = {0};
+    struct problem validation = {.class = PROBLEM_VALIDATION, .retry_after_ms = 30 * min_ms};
+    for (int i = 0; i < 3; i++)
+        backoff_failed(&backoff, &validation, now_ms, 0, 0);
+    backoff_mended(&backoff);
+    CHECK_INT(backoff.next_ms - now_ms, 12 * min_ms); /* ACME-107 */
+    CHECK_INT(backoff_next_ms(&backoff, now_ms, false) - now_ms, 30 * min_ms); /* the CA's word holds */
+    backoff.next_ms = now_ms + min_ms;
+    backoff_mended(&backoff); /* never later than it was */
+    CHECK_INT(backoff.next_ms - now_ms, min_ms);
+}
+
 static void test_retry_after(void)
 {
     struct backoff backoff = {0};
@@ -165,6 +179,7 @@ int main(void)
 {
     RUN(test_steps);
     RUN(test_floors_and_ceilings);
+    RUN(test_mended);
     RUN(test_retry_after);
     RUN(test_clock_set_back);
     RUN(test_persistence);
