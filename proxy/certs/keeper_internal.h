@@ -2,7 +2,8 @@
  * write), keeper_renewal.c (when), keeper_ari.c (when the CA would like it), keeper_ledger.c (its limits), keeper_order.c (orders and their failure), keeper_commit.c (what became of one),
  * keeper_state.c (what is remembered of a name), keeper_engine.c (the engine), keeper_publish.c (certsets and
  * acknowledgement), keeper_challenge.c (answers to challenges), keeper_local.c (placeholders and leaves of the
- * local CA), keeper_root.c (its root), keeper_own.c (certificates of one's own), keeper_config.c (which names there are).
+ * local CA), keeper_root.c (its root), keeper_own.c (certificates of one's own), keeper_config.c (which names there are),
+ * keeper_why.c (what the next order waits for).
  * Control thread. */
 #ifndef CERTS_KEEPER_INTERNAL_H
 #define CERTS_KEEPER_INTERNAL_H
@@ -400,6 +401,9 @@ void keeper_order_forgive_local(struct keeper *keeper);
 /* Names that failed because of the account, or of the way to the CA, may be tried at once. */
 void keeper_order_forgive_engine(struct keeper *keeper);
 void keeper_name_cleanup(struct keeper_name *name);
+
+/* keeper_why.c */
+enum keeper_why keeper_why_next(const struct keeper_name *name);
 
 /* keeper_preflight.c */
 /* Tokens are answered from now on, be it with the thumbprint of no account: a preflight knows it. */
