@@ -382,7 +382,7 @@ void kw_stop(struct side *side)
     config_unref(side->config);
 }
 
-static bool kw_step(struct kw *world)
+bool kw_step(struct kw *world)
 {
     bool moved = false;
     uv_run(&world->uv, UV_RUN_NOWAIT);

@@ -68,6 +68,8 @@ bool kw_reload_domains(struct side *side, const char *domains);
 /* It ends in order, or (kill) without another word to store and CA. */
 void kw_stop(struct side *side);
 void kw_rest(struct kw *world);
+/* One thing that happens at this instant; false: nothing is left to. */
+bool kw_step(struct kw *world);
 /* Moves both clocks, stopping wherever a keeper wants to be woken. */
 void kw_pass(struct kw *world, int64_t ms);
 /* The same, a step at a time, until *condition: states that do not last are seen. */
