@@ -138,8 +138,8 @@ static void keeper_look_rings(struct alarm *alarm)
     }
     keeper_commands_look(keeper);
     keeper_state_flush(keeper);
-    keeper_ledger_flush(keeper);
     keeper_bans_flush(keeper);
+    keeper_ledger_flush(keeper);
     keeper_arm(keeper);
 }
 
@@ -239,6 +239,7 @@ void keeper_stop_ordering(struct keeper *keeper)
     keeper->stopped = true;
     keeper_ari_cancel_all(keeper);
     keeper_order_cancel_all(keeper);
+    keeper_revocations_free(keeper);
     keeper->writer = false;
     keeper->world.store->ops->unlock(keeper->world.store); /* behind what is being written */
 }

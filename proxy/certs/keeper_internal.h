@@ -28,10 +28,10 @@ enum {
     KEEPER_LOOKS_A_TURN = 32,     /* names: each may cost a key and a signature, and the loop must not wait for all */
     KEEPER_STATE_BATCH = 16,      /* LIMIT_STORE_WRITES */
     KEEPER_CA_FAILURES = 3,       /* in a row: then the fallback is asked */
-    KEEPER_ARI_RUNNING = 4,       /* questions for a renewal's window, at a time */
-    KEEPER_ARI_FAILURES = 3,      /* of them in a row: worth a word */
     KEEPER_QUARANTINE_LOOK_MS = 3600 * 1000,
-    KEEPER_QUARANTINE_HOLD_S = 34 * 3600 /* ACME-106: the CA refills one of five identical certificates */
+    KEEPER_QUARANTINE_HOLD_S = 34 * 3600, /* ACME-106: the CA refills one of five identical certificates */
+    KEEPER_ARI_RUNNING = 4,               /* questions for a renewal's window, at a time */
+    KEEPER_ARI_FAILURES = 3               /* of them in a row: worth a word */
 };
 
 enum name_kind {
@@ -67,12 +67,6 @@ struct name_save {
     bool busy;
 };
 
-/* A question that runs, where query.call.acme is set. */
-struct ari_slot {
-    struct acme_ari_query query;
-    struct keeper_name *name;
-};
-
 /* What a CA has issued and does not work here: a clock that is wrong, a chain that leads nowhere. Kept until it does, or
  * until another may be ordered. */
 struct name_quarantine {
@@ -83,6 +77,12 @@ struct name_quarantine {
     struct store_call call;
     bool busy;
     int64_t retry_ms; /* wall clock: it is stored again, where that failed */
+};
+
+/* A question that runs, where query.call.acme is set. */
+struct ari_slot {
+    struct acme_ari_query query;
+    struct keeper_name *name;
 };
 
 /* Somebody wants a new certificate now: our own back-off is passed over, or the CA's Retry-After too. */
@@ -103,20 +103,20 @@ struct keeper_name {
     struct buf directory_url; /* of a CERT_ISSUED, as are the next two */
     struct buf profile;
     enum key_type cert_key_type;
-    uint64_t record_generation;   /* of its record: counts its certificates */
-    bool stored;                  /* the last complete load found its record */
-    bool unreadable;              /* its record may be there, but cannot be read: nothing is ordered */
-    struct due due;               /* in keeper->due, by wall clock: when to look at it again */
-    struct acme_order *order;     /* runs */
-    enum issuer_rank rank;        /* where the last one was */
+    uint64_t record_generation; /* of its record: counts its certificates */
+    bool stored;                /* the last complete load found its record */
+    bool unreadable;            /* its record may be there, but cannot be read: nothing is ordered */
+    struct due due;             /* in keeper->due, by wall clock: when to look at it again */
+    struct acme_order *order;   /* runs */
+    enum issuer_rank rank;      /* where the last one was */
+    bool wants_new;             /* asked for, and not issued since */
+    enum name_asked asked;      /* of the next attempt alone */
+    struct name_quarantine quarantine;
     enum ledger_kind ledger_kind; /* of the last one */
     bool ledger_open;             /* it runs, and is counted */
     enum ledger_limit paced_by;   /* what the next one waits for, as it was said */
     struct list ari_waiting;      /* in keeper->ari_waiting: for a slot */
-    bool wants_new;               /* asked for, and not issued since */
-    enum name_asked asked;        /* of the next attempt alone */
-    struct name_quarantine quarantine;
-    int64_t next_attempt_ms; /* wall clock; 0: none is planned */
+    int64_t next_attempt_ms;      /* wall clock; 0: none is planned */
     struct keeper_attempts attempts;
     struct name_state state;
     struct list dirty; /* in keeper->dirty: the state is to be stored */
@@ -211,6 +211,9 @@ struct keeper {
     struct list commands; /* of struct keeper_command, also of those that have ended */
     size_t num_commands;
     uint64_t last_command;
+    struct list revocations; /* of struct keeper_revocation: those that the CA has not confirmed */
+    struct store_call revocations_call;
+    bool revocations_busy;
 
     struct grave grave;
 };
@@ -234,6 +237,16 @@ void keeper_commands_init(struct keeper *keeper);
 /* How they stand, behind whatever may have changed it. */
 void keeper_commands_look(struct keeper *keeper);
 void keeper_commands_free(struct keeper *keeper);
+/* What was asked of the engines has ended without an answer. */
+void keeper_commands_engines_gone(struct keeper *keeper);
+
+/* keeper_revoke.c */
+/* Those that an earlier process has not brought to an end. */
+void keeper_revocations_load(struct keeper *keeper);
+void keeper_revocations_look(struct keeper *keeper);
+/* Another process goes on with them. */
+void keeper_revocations_free(struct keeper *keeper);
+void keeper_revocations_engines_gone(struct keeper *keeper);
 
 /* keeper_config.c */
 /* The names of keeper->config, those that are there already kept. */

@@ -158,7 +158,7 @@ static bool step_is_before_order(const char *step)
 
 static enum ledger_outcome ledger_outcome_of(const struct acme_result *result)
 {
-    if (result && result->issued)
+    if (result && (result->issued || result->chain)) /* also where it is refused here */
         return LEDGER_ISSUED;
     if (!result || step_is_before_order(result->step))
         return LEDGER_NOT_PLACED;

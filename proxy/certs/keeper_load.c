@@ -4,9 +4,9 @@
 
 static const struct slice certificate_prefix = {"certificate/", 12};
 static const struct slice state_prefix = {"state/", 6};
-static const struct slice ledger_prefix = {"ledger/", 7};
 static const struct slice quarantine_prefix = {"quarantine/", 11};
 static const struct slice bans_prefix = {"banned-key/", 11};
+static const struct slice ledger_prefix = {"ledger/", 7};
 static const struct slice root_key = {"internal-ca", 11};
 
 static struct keeper_name *keeper_find(const struct keeper *keeper, struct slice key, struct slice prefix)
@@ -186,6 +186,7 @@ static void keeper_load_finish(struct keeper *keeper)
         keeper_log_unreadable(keeper);
     if (keeper_misses_records(keeper))
         tick_start(&keeper->world.loop->ticker, &keeper->reload, KEEPER_RELOAD_MS);
+    keeper_revocations_load(keeper);
     keeper_look_all(keeper);
 }
 
@@ -208,12 +209,12 @@ static void keeper_load_next(struct keeper *keeper, enum keeper_stage stage)
         store->ops->list(store, certificate_prefix, &keeper->load_call);
     else if (stage == STAGE_STATES)
         store->ops->list(store, state_prefix, &keeper->load_call);
-    else if (stage == STAGE_LEDGERS)
-        store->ops->list(store, ledger_prefix, &keeper->load_call);
     else if (stage == STAGE_QUARANTINES)
         store->ops->list(store, quarantine_prefix, &keeper->load_call);
     else if (stage == STAGE_BANS)
         store->ops->list(store, bans_prefix, &keeper->load_call);
+    else if (stage == STAGE_LEDGERS)
+        store->ops->list(store, ledger_prefix, &keeper->load_call);
     else if (keeper->has_internal)
         store->ops->get(store, root_key, &keeper->load_call);
     else
@@ -363,6 +364,7 @@ static void keeper_lost(struct store_lock *lock)
     keeper->writer = false;
     keeper_ari_cancel_all(keeper);
     keeper_order_cancel_all(keeper);
+    keeper_revocations_free(keeper);
     keeper_log_standby(keeper);
     keeper->world.store->ops->lock(keeper->world.store, &keeper->lock);
 }
