@@ -25,6 +25,7 @@ enum {
     KEEPER_LOOK_MS = 60000,       /* the wall clock is read again at least so often */
     KEEPER_SKEW_MS = 5000,        /* it has been set where it moved by this against the monotonic one */
     KEEPER_RELOAD_MS = 10000,     /* an unreadable store is read again */
+    KEEPER_FOLLOW_MS = 1000,      /* a standby reads all again behind a name that it does not know */
     KEEPER_STANDBY_MS = 2000,     /* the right to write is not granted by then: we are a standby, and say so */
     KEEPER_LOOKS_A_TURN = 32,     /* names: each may cost a key and a signature, and the loop must not wait for all */
     KEEPER_STATE_BATCH = 16,      /* LIMIT_STORE_WRITES */

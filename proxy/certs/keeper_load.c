@@ -284,6 +284,8 @@ static void keeper_reload_expired(struct tick *tick)
     struct keeper *keeper = container_of(tick, struct keeper, reload);
     if (keeper->stage == STAGE_IDLE)
         keeper_load_again(keeper);
+    else
+        tick_start(&keeper->world.loop->ticker, &keeper->reload, KEEPER_FOLLOW_MS);
 }
 
 /* ---- a standby follows ---- */
@@ -323,9 +325,8 @@ static void keeper_changed(struct store_watch *watch, struct slice key)
         return;
     if (slice_eq(key, root_key) && keeper->has_internal && !keeper->root && keeper->stage == STAGE_IDLE)
         keeper_load_again(keeper);
-    if (!name && slice_starts(key, certificate_prefix) && keeper->config->on_demand_ask.len &&
-        keeper->stage == STAGE_IDLE)
-        keeper_load_again(keeper); /* whoever writes has a new name */
+    if (!name && slice_starts(key, certificate_prefix) && keeper->config->on_demand_ask.len)
+        tick_start(&keeper->world.loop->ticker, &keeper->reload, KEEPER_FOLLOW_MS); /* whoever writes has a new name */
     if (!name || name->kind != NAME_ACME || !list_empty(&name->refresh))
         return;
     list_append(&keeper->refreshing, &name->refresh);

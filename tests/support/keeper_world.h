@@ -49,6 +49,7 @@ struct kw {
     int log_fd;
     struct scripted_ca ca, behind; /* behind: of KW_FALLBACK */
     struct transport transport;    /* to both */
+    struct asker *asker;           /* of ON_DEMAND_ASK; NULL, as at first: nobody is asked */
     struct shelf_disk disk;
     struct side sides[WORLD_MAX_SIDES];
 };
