@@ -241,6 +241,7 @@ void keeper_stop_ordering(struct keeper *keeper)
     keeper->stopped = true;
     keeper_ari_cancel_all(keeper);
     keeper_order_cancel_all(keeper);
+    keeper_revocations_free(keeper);
     keeper->writer = false;
     keeper->world.store->ops->unlock(keeper->world.store); /* behind what is being written */
 }

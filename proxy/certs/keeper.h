@@ -36,6 +36,7 @@ struct keeper_world {
     struct transport *transport; /* to the CA (certs/ca_transport); NULL where config has no ACME directory */
     struct dns_hook *dns_hook;   /* of dns-01; NULL: none */
     struct asker *asker;         /* of ON_DEMAND_ASK; NULL: nobody is asked */
+    struct dns *dns;             /* where the record of dns-persist-01 is looked for; NULL: nowhere */
     struct key_maker keys;       /* pool NULL: keys are made on the loop */
     struct export *export;       /* EXPORT_DIR; NULL: none */
     void *ctx;

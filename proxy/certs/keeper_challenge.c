@@ -100,21 +100,11 @@ static void alpn_publish(struct keeper_publication *publication)
 
 /* ---- all kinds ---- */
 
-static void publish_nowhere(struct keeper_publication *publication)
-{
-    keeper_publication_refuse(publication, err_make(ERR_STATE, 0, "this kind of challenge cannot be answered here"));
-}
-
-static void withdraw_nothing(struct keeper_publication *publication)
-{
-    (void)publication;
-}
-
 static const struct keeper_way ways[NUM_ACME_CHALLENGES] = {
     [ACME_HTTP_01] = {http01_publish, publication_leave_place},
     [ACME_TLS_ALPN_01] = {alpn_publish, publication_leave_place},
     [ACME_DNS_01] = {keeper_dns01_publish, keeper_dns01_withdraw},
-    [ACME_DNS_PERSIST_01] = {publish_nowhere, withdraw_nothing},
+    [ACME_DNS_PERSIST_01] = {keeper_persist_publish, keeper_persist_withdraw},
 };
 
 void keeper_publish_challenge(void *ctx, struct acme_publication *asked)

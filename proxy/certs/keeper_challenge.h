@@ -41,6 +41,9 @@ void keeper_publication_refuse(struct keeper_publication *publication, struct er
 /* keeper_dns.c */
 void keeper_dns01_publish(struct keeper_publication *publication);
 void keeper_dns01_withdraw(struct keeper_publication *publication);
+/* keeper_persist.c */
+void keeper_persist_publish(struct keeper_publication *publication);
+void keeper_persist_withdraw(struct keeper_publication *publication);
 
 /* For keeper_publish: the draft has become that generation; every worker serves what it may. */
 void keeper_challenges_stamp(struct keeper *keeper);

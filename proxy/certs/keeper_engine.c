@@ -149,6 +149,7 @@ struct err keeper_engines_new(struct keeper *keeper, struct buf *out_mistake)
 
 void keeper_engines_free(struct keeper *keeper)
 {
+    keeper_commands_engines_gone(keeper);
     keeper_ari_cancel_all(keeper);
     for (size_t i = 0; i < keeper->num_names; i++) { /* they go with it */
         keeper_ledger_close(keeper->names[i], NULL);

@@ -234,6 +234,9 @@ struct keeper {
     struct list commands; /* of struct keeper_command, also of those that have ended */
     size_t num_commands;
     uint64_t last_command;
+    struct list revocations; /* of struct keeper_revocation: those that the CA has not confirmed */
+    struct store_call revocations_call;
+    bool revocations_busy;
 
     struct keeper_demand demand;
 
@@ -259,6 +262,16 @@ void keeper_commands_init(struct keeper *keeper);
 /* How they stand, behind whatever may have changed it. */
 void keeper_commands_look(struct keeper *keeper);
 void keeper_commands_free(struct keeper *keeper);
+/* What was asked of the engines has ended without an answer. */
+void keeper_commands_engines_gone(struct keeper *keeper);
+
+/* keeper_revoke.c */
+/* Those that an earlier process has not brought to an end. */
+void keeper_revocations_load(struct keeper *keeper);
+void keeper_revocations_look(struct keeper *keeper);
+/* Another process goes on with them. */
+void keeper_revocations_free(struct keeper *keeper);
+void keeper_revocations_engines_gone(struct keeper *keeper);
 
 /* keeper_config.c */
 /* The names of keeper->config, those that are there already kept. */

@@ -196,6 +196,7 @@ static void keeper_load_finish(struct keeper *keeper)
         keeper_log_unreadable(keeper);
     if (keeper_misses_records(keeper))
         tick_start(&keeper->world.loop->ticker, &keeper->reload, KEEPER_RELOAD_MS);
+    keeper_revocations_load(keeper);
     keeper_look_all(keeper);
 }
 
@@ -377,6 +378,7 @@ static void keeper_lost(struct store_lock *lock)
     keeper->writer = false;
     keeper_ari_cancel_all(keeper);
     keeper_order_cancel_all(keeper);
+    keeper_revocations_free(keeper);
     keeper_log_standby(keeper);
     keeper->world.store->ops->lock(keeper->world.store, &keeper->lock);
 }

@@ -174,6 +174,7 @@ static bool control_start_keeper(struct control *control)
                                  .transport = control->ca ? ca_transport_base(control->ca) : NULL,
                                  .dns_hook = control->dns_hook,
                                  .asker = demand_ask_base(control->demand_ask),
+                                 .dns = control->dns,
                                  .keys = {control->net, control->key_pool, control->port},
                                  .export = control->export,
                                  .ctx = control,

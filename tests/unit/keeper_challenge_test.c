@@ -1,7 +1,9 @@
 /* Answers to challenges on their way to the workers, by kind; the engine's side is played here. */
 #include "certs/keeper_challenge.h"
 #include "check.h"
+#include "dns_server.h"
 #include "keeper_world.h"
+#include "net/dns.h"
 
 struct order {
     struct acme_publication publication;
@@ -159,11 +161,60 @@ static void what_cannot_be_answered_fails_and_says_why(void)
     kw_cleanup(&world);
 }
 
+static void persist_publish(struct order *order, struct side *side, const char *name)
+{
+    static const struct slice issuers[] = {{"ca.example", 10}};
+    *order = (struct order){.publication = {.challenge = ACME_DNS_PERSIST_01,
+                                            .name = slice_str(name),
+                                            .issuer_names = issuers,
+                                            .num_issuer_names = 1,
+                                            .account_url = SLICE_LIT("https://ca.example/acct/1"),
+                                            .done = order_done}};
+    keeper_publish_challenge(side->keeper, &order->publication);
+    CHECK_INT(order->num_done, 0);
+}
+
+/* ACME-122, ACME-123: the CA hears of it only where the record is in DNS; there is nothing to take away. */
+static void the_record_of_dns_persist_is_looked_for(void)
+{
+    static const struct dns_server_record zone[] = {
+        {"_validation-persist.a.example", DNS_SERVER_TXT, "ca.example; accounturi=https://ca.example/acct/1"},
+        {NULL, 0, NULL},
+    };
+    struct kw world;
+    struct dns_server server;
+    struct order order, wild, nowhere, gone;
+    struct side *side = world_init(&world);
+    persist_publish(&nowhere, side, "a.example"); /* without DNS */
+    kw_wait_real(&world, 50);
+    CHECK(nowhere.num_done == 1 && err_is(nowhere.err));
+    dns_server_open(&server, &world.uv, zone);
+    struct dns_options options = {.loop = world.loop, .servers = &server.address, .num_servers = 1};
+    struct dns *dns = side->keeper->world.dns = dns_new(&options);
+    persist_publish(&order, side, "a.example");
+    persist_publish(&wild, side, "*.a.example");
+    persist_publish(&gone, side, "a.example");
+    order_withdraw(&gone, side);
+    kw_wait_real(&world, 300);
+    CHECK(order.num_done == 1 && !err_is(order.err));
+    CHECK(wild.num_done == 1 && err_is(wild.err));
+    CHECK(slice_eq(wild.publication.why, slice_str(wild.err.what)) && strstr(wild.err.what, "policy=wildcard"));
+    CHECK_INT(gone.num_done, 0);
+    order_withdraw(&order, side);
+    order_withdraw(&wild, side);
+    order_withdraw(&nowhere, side);
+    kw_stop(side);
+    dns_free(dns);
+    dns_server_close(&server);
+    kw_cleanup(&world);
+}
+
 int main(void)
 {
     RUN(a_tls_alpn_answer_is_told_when_every_worker_serves_it);
     RUN(an_address_is_pending_by_its_name_in_arpa);
     RUN(orders_that_want_the_same_place_share_it_or_wait);
     RUN(what_cannot_be_answered_fails_and_says_why);
+    RUN(the_record_of_dns_persist_is_looked_for);
     return checks_done();
 }
