@@ -207,6 +207,12 @@ struct slice acme_account_url(const struct acme *acme)
     return acme->account.state == ACCOUNT_READY ? buf_slice(&acme->account.url) : SLICE_NONE;
 }
 
+size_t acme_caa_identities(const struct acme *acme, const struct slice **out_identities)
+{
+    *out_identities = acme->directory.caa_identities;
+    return acme->directory.num_caa_identities;
+}
+
 int64_t acme_clock_skew_ms(const struct acme *acme)
 {
     return acme->clock_guard.skew_ms;

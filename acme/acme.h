@@ -109,6 +109,8 @@ void acme_wake(struct acme *acme);
 struct slice acme_thumbprint(const struct acme *acme);
 /* The account's URL; ptr NULL until the CA has told it. */
 struct slice acme_account_url(const struct acme *acme);
+/* The CA's names in CAA records, as its directory has them; returns how many: 0 until that is read, or where it does not say. */
+size_t acme_caa_identities(const struct acme *acme, const struct slice **out_identities);
 
 /* How far this machine's clock is ahead of the CA's, by the Date of its last answer; negative: behind; 0: nothing has been
  * heard yet. */

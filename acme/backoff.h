@@ -2,7 +2,7 @@
  * forgets a limit of the CA nor starts the steps again. Pure: it is handed the time and a random number. Any thread.
  *
  * wait = max(own step, Retry-After). The own step is 1, 10, 100 minutes, then a day (±10 %), never more than a tenth of
- * the time left on the certificate in service, never under a minute, never under 12 minutes after a VALIDATION failure
+ * the time left on the certificate in service nor, once that has expired and the CA was only away, than an hour; never under a minute, never under 12 minutes after a VALIDATION failure
  * (five an hour, ACME-107); PERMANENT starts at a day. Retry-After is capped at 24 hours, 7 days for rateLimited. */
 #ifndef ACME_BACKOFF_H
 #define ACME_BACKOFF_H
@@ -24,6 +24,8 @@ struct backoff {
 void backoff_failed(struct backoff *backoff, const struct problem *problem, int64_t now_ms, int64_t served_until_ms,
                     uint32_t random);
 void backoff_succeeded(struct backoff *backoff);
+/* What had failed validations seems mended: our own step ends, no sooner than 12 minutes behind the failure (ACME-107). */
+void backoff_mended(struct backoff *backoff);
 
 /* Wall clock of the next attempt; at or before now_ms where it may run. Where the last failure lies in the future, the
  * clock has been set back: the waits then count from now on (and *backoff is corrected). ignore_own: somebody asked

@@ -147,6 +147,8 @@ void keeper_look_now(struct keeper *keeper)
 {
     for (size_t i = 0; i < NUM_ISSUERS; i++)
         alarm_check(&keeper->issuers[i].alarm);
+    if (keeper->rehearsal)
+        alarm_check(&keeper->rehearsal->alarm);
     alarm_set(&keeper->look, 0);
 }
 
@@ -179,6 +181,7 @@ static void keeper_silence(struct keeper *keeper)
     keeper_bans_cleanup(keeper);
     buf_cleanup(&keeper->storage_sentence);
     buf_cleanup(&keeper->refresh_key);
+    buf_cleanup(&keeper->thumbprint);
 }
 
 struct err keeper_new(const struct keeper_world *world, const struct config *config, struct keeper **out_keeper,
@@ -229,6 +232,7 @@ void keeper_start(struct keeper *keeper)
         keeper->tickets_due_ms = keeper_mono_ms(keeper);
         keeper_rotate_tickets(keeper, keeper->tickets_due_ms);
     }
+    keeper_preflight_begin(keeper);
     keeper_load_start(keeper);
 }
 
@@ -241,7 +245,7 @@ void keeper_stop_ordering(struct keeper *keeper)
     keeper->stopped = true;
     keeper_ari_cancel_all(keeper);
     keeper_order_cancel_all(keeper);
-    keeper_revocations_free(keeper);
+    keeper_commands_stop(keeper);
     keeper->writer = false;
     keeper->world.store->ops->unlock(keeper->world.store); /* behind what is being written */
 }
@@ -264,7 +268,8 @@ static void keeper_warn_durability(struct keeper *keeper, enum store_dir_durabil
     if (keeper->durability_said || durability == STORE_DIR_DURABLE)
         return;
     keeper->durability_said = true;
-    if (keeper->config->acme.kind != CONFIG_DIRECTORY_PUBLIC || !keeper_orders(keeper))
+    bool public = keeper->config->acme.kind == CONFIG_DIRECTORY_PUBLIC || keeper->config->acme.fallback.len;
+    if (!public || !keeper_orders(keeper))
         return;
     LOG_WARN_EVENT(keeper->world.log, "storage_not_durable", LOG_STR("storage", keeper->config->storage.ptr),
                    LOG_STR("durability", store_dir_durability_text(durability)),
@@ -348,7 +353,8 @@ static struct keeper_name_view keeper_view_of(const struct keeper_name *name)
                                      .problem_class = buf_slice(&state->problem_class),
                                      .problem_type = buf_slice(&state->problem_type),
                                      .problem_detail = buf_slice(&state->problem_detail),
-                                     .problem_sentence = buf_slice(&state->problem_sentence)};
+                                     .problem_sentence = buf_slice(&state->problem_sentence),
+                                     .hint = buf_slice(&state->hint)};
 }
 
 size_t keeper_some(const struct keeper *keeper, size_t from, size_t max,

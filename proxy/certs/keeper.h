@@ -24,6 +24,8 @@
 #include "tls/certset.h"
 
 struct keeper;
+struct preflight_question;
+struct preflight_run;
 struct dns_hook;
 struct asker;
 
@@ -43,6 +45,9 @@ struct keeper_world {
     /* Hand this to every worker; one reference comes along. Generations grow. Called from the loop, never from within a
      * call of the keeper's. */
     void (*publish)(void *ctx, struct certset *set);
+    /* preflight_start and preflight_cancel: names are looked at before the CA looks. NULL: they are not. */
+    void (*look_at)(void *ctx, const struct preflight_question *question, struct preflight_run *run);
+    void (*look_away)(void *ctx, struct preflight_run *run);
 };
 
 /* Reads certificates of one's own, INTERNAL_CA and ACME_ACCOUNT_KEY out of config, of which it holds a reference. On failure (they cannot
@@ -163,6 +168,7 @@ struct keeper_name_view {
     uint32_t num_failures; /* in a row */
     int64_t failed_ms;     /* wall clock of the last one; 0: none */
     struct slice problem_class, problem_type, problem_detail, problem_sentence; /* of the last one; empty: none */
+    struct slice hint; /* what a preflight found wrong; empty: nothing */
 };
 
 /* The lines of those places, one for each certificate of each name, in the order of the configuration; returns how many there

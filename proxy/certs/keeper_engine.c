@@ -106,9 +106,9 @@ struct err keeper_engines_check(const struct keeper *keeper, const struct config
 
 /* ---- life ---- */
 
-static struct err issuer_begin(struct keeper_issuer *issuer, struct buf *out_mistake)
+struct acme_world keeper_engine_world(struct keeper_issuer *issuer)
 {
-    struct keeper *keeper = issuer->keeper;
+    const struct keeper *keeper = issuer->keeper;
     struct acme_world world = {.transport = keeper->world.transport,
                                .store = keeper->world.store,
                                .clock = keeper->world.clock,
@@ -118,23 +118,32 @@ static struct err issuer_begin(struct keeper_issuer *issuer, struct buf *out_mis
                                .publish = issuer_publish,
                                .withdraw = issuer_withdraw,
                                .account_known = issuer_account_known};
-    keeper_ledger_begin(issuer);
-    if (issuer_directory(issuer).len == 0)
-        return ERR_OK;
     if (keeper->world.keys.pool) {
         world.make_key = issuer_make_key;
         world.cancel_key = issuer_cancel_key;
     }
-    return engine_make(&world, keeper->config, issuer->rank, &issuer->acme, out_mistake);
+    return world;
+}
+
+static struct err issuer_begin(struct keeper_issuer *issuer, struct buf *out_mistake)
+{
+    struct acme_world world = keeper_engine_world(issuer);
+    keeper_ledger_begin(issuer);
+    if (issuer_directory(issuer).len == 0)
+        return ERR_OK;
+    return engine_make(&world, issuer->keeper->config, issuer->rank, &issuer->acme, out_mistake);
+}
+
+void keeper_issuer_init(struct keeper_issuer *issuer, struct keeper *keeper, enum issuer_rank rank)
+{
+    *issuer = (struct keeper_issuer){.keeper = keeper, .rank = rank};
+    alarm_init(&issuer->alarm, keeper->world.loop, keeper->world.clock, issuer_rings);
 }
 
 void keeper_engines_init(struct keeper *keeper)
 {
-    for (enum issuer_rank rank = ISSUER_FIRST; rank < NUM_ISSUERS; rank++) {
-        struct keeper_issuer *issuer = &keeper->issuers[rank];
-        *issuer = (struct keeper_issuer){.keeper = keeper, .rank = rank};
-        alarm_init(&issuer->alarm, keeper->world.loop, keeper->world.clock, issuer_rings);
-    }
+    for (enum issuer_rank rank = ISSUER_FIRST; rank < NUM_ISSUERS; rank++)
+        keeper_issuer_init(&keeper->issuers[rank], keeper, rank);
 }
 
 struct err keeper_engines_new(struct keeper *keeper, struct buf *out_mistake)

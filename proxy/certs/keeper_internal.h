@@ -18,6 +18,7 @@
 #include "certs/keeper.h"
 #include "certs/name_state.h"
 #include "certs/own_cert.h"
+#include "certs/preflight.h"
 #include "store/cert_record.h"
 
 enum {
@@ -87,6 +88,15 @@ struct ari_slot {
     struct keeper_name *name;
 };
 
+/* What we see of the name ourselves, before the CA does: keeper_preflight.c. */
+struct name_preflight {
+    struct preflight_run run;
+    bool bad;           /* as it was seen last */
+    int64_t next_ms;    /* wall clock: not looked at again before; 0: it was not looked at yet */
+    int64_t hold_ms;    /* wall clock: the first order waits until then at the longest; 0: it was not held */
+    unsigned num_known; /* keeper->num_accounts_known when it began */
+};
+
 /* Somebody wants a new certificate now: our own back-off is passed over, or the CA's Retry-After too. */
 enum name_asked { NAME_NOT_ASKED, NAME_ASKED, NAME_FORCED };
 
@@ -121,6 +131,7 @@ struct keeper_name {
     int64_t next_attempt_ms;      /* wall clock; 0: none is planned */
     struct keeper_attempts attempts;
     struct name_state state;
+    struct name_preflight preflight;
     struct list dirty; /* in keeper->dirty: the state is to be stored */
     struct name_save save;
     struct list announced; /* in keeper->announcing */
@@ -228,13 +239,18 @@ struct keeper {
     struct certset *draft; /* what will be, at the end of this turn; NULL: nothing has changed */
     struct deferred publish;
     uint64_t generation, acknowledged;
-    struct list publications; /* of struct keeper_publication: challenges */
-    struct list announcing;   /* of struct keeper_name */
+    struct buf
+        thumbprint; /* by which preflights know our answers: the account's, or of no account until there is one */
+    uint64_t thumbprint_in;      /* generation that has it */
+    unsigned num_accounts_known; /* how often it has changed */
+    struct list publications;    /* of struct keeper_publication: challenges */
+    struct list announcing;      /* of struct keeper_name */
 
     struct list commands; /* of struct keeper_command, also of those that have ended */
     size_t num_commands;
     uint64_t last_command;
-    struct list revocations; /* of struct keeper_revocation: those that the CA has not confirmed */
+    struct keeper_issuer *rehearsal; /* of the dry run that is under way; NULL: none is */
+    struct list revocations;         /* of struct keeper_revocation: those that the CA has not confirmed */
     struct store_call revocations_call;
     bool revocations_busy;
 
@@ -264,6 +280,8 @@ void keeper_commands_look(struct keeper *keeper);
 void keeper_commands_free(struct keeper *keeper);
 /* What was asked of the engines has ended without an answer. */
 void keeper_commands_engines_gone(struct keeper *keeper);
+/* This process orders no more. */
+void keeper_commands_stop(struct keeper *keeper);
 
 /* keeper_revoke.c */
 /* Those that an earlier process has not brought to an end. */
@@ -322,6 +340,9 @@ void keeper_demand_let_go(struct keeper_name *name);
 
 /* keeper_engine.c */
 void keeper_engines_init(struct keeper *keeper);
+/* One without an engine yet, and what an engine of it asks of us (for keeper_dry_run.c, which has one of its own). */
+void keeper_issuer_init(struct keeper_issuer *issuer, struct keeper *keeper, enum issuer_rank rank);
+struct acme_world keeper_engine_world(struct keeper_issuer *issuer);
 /* One for each directory of the configuration; all or none. */
 MUST_CHECK struct err keeper_engines_new(struct keeper *keeper, struct buf *out_mistake);
 /* Whether they could be made of the configuration. */
@@ -425,6 +446,15 @@ void keeper_order_forgive_local(struct keeper *keeper);
 /* Names that failed because of the account, or of the way to the CA, may be tried at once. */
 void keeper_order_forgive_engine(struct keeper *keeper);
 void keeper_name_cleanup(struct keeper_name *name);
+
+/* keeper_preflight.c */
+/* Tokens are answered from now on, be it with the thumbprint of no account: a preflight knows it. */
+void keeper_preflight_begin(struct keeper *keeper);
+void keeper_preflight_account_known(struct keeper *keeper, struct slice thumbprint);
+/* Looks at the name where it is time. *next_ms: when it would be ordered; put off where that should wait. Returns the wall
+ * clock of the next look, INT64_MAX for none. */
+int64_t keeper_preflight_look(struct keeper_name *name, int64_t now_ms, int64_t *next_ms);
+void keeper_preflight_cancel(struct keeper_name *name);
 
 /* keeper_commit.c */
 /* What the CA has issued: tried, stored, served. */

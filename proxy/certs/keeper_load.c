@@ -378,7 +378,7 @@ static void keeper_lost(struct store_lock *lock)
     keeper->writer = false;
     keeper_ari_cancel_all(keeper);
     keeper_order_cancel_all(keeper);
-    keeper_revocations_free(keeper);
+    keeper_commands_stop(keeper);
     keeper_log_standby(keeper);
     keeper->world.store->ops->lock(keeper->world.store, &keeper->lock);
 }

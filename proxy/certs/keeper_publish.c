@@ -93,6 +93,7 @@ void keeper_account_known(void *ctx, struct slice thumbprint)
 {
     struct keeper *keeper = ctx;
     certset_set_thumbprint(keeper_draft(keeper), thumbprint);
+    keeper_preflight_account_known(keeper, thumbprint);
 }
 
 void keeper_publish_init(struct keeper *keeper)

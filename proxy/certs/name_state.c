@@ -17,6 +17,7 @@ void name_state_clear_problem(struct name_state *state)
     buf_cleanup(&state->problem_type);
     buf_cleanup(&state->problem_detail);
     buf_cleanup(&state->problem_sentence);
+    buf_cleanup(&state->hint);
 }
 
 void name_state_forgive(struct name_state *state)
@@ -158,6 +159,7 @@ void name_state_write(const struct name_state *state, struct buf *out)
     put_kept(&w, "problem_type", &state->problem_type);
     put_kept(&w, "problem_detail", &state->problem_detail);
     put_kept(&w, "problem_sentence", &state->problem_sentence);
+    put_kept(&w, "hint", &state->hint);
     json_end_object(&w);
     buf_append_char(out, '\n');
 }
@@ -189,6 +191,7 @@ bool name_state_read(struct name_state *state, struct slice text)
         name_state_keep(&state->problem_type, json_get_string(json, "problem_type"));
         name_state_keep(&state->problem_detail, json_get_string(json, "problem_detail"));
         name_state_keep(&state->problem_sentence, json_get_string(json, "problem_sentence"));
+        name_state_keep(&state->hint, json_get_string(json, "hint"));
     }
     arena_cleanup(&arena);
     return fine;

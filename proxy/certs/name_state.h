@@ -34,6 +34,7 @@ struct name_state {
     struct buf failed_challenge; /* the type that failed last: the next order prefers the others (ACME-47) */
     struct buf profiles;         /* the preferences by which the certificate of `serial` was ordered */
     struct buf problem_class, problem_type, problem_detail, problem_sentence; /* empty: none */
+    struct buf hint; /* what the last preflight found wrong, beside the CA's own words; empty: nothing */
 };
 
 void name_state_cleanup(struct name_state *state);

@@ -71,7 +71,7 @@ static void read_known(const struct slice at[STATUS_LINE_FIELDS], struct doctor_
                                    .not_after_s = number_of(at[4]),
                                    .next_s = number_of(at[5]),
                                    .problem_class = at[8],
-                                   .problem_sentence = at[9]};
+                                   .problem_sentence = at[8].len ? at[9] : SLICE_NONE};
 }
 
 /* Of several certificates of a name, the one with a problem. */

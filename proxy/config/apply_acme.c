@@ -57,6 +57,12 @@ static bool host_is_public_ca(struct slice host)
     return false;
 }
 
+struct slice config_staging_of(struct slice directory)
+{
+    const struct slice production = slice_str(shortcuts[0].url), staging = slice_str(shortcuts[1].url);
+    return slice_eq(directory, production) || slice_eq(directory, staging) ? staging : SLICE_NONE;
+}
+
 static struct slice directory_of_shortcut(struct slice text)
 {
     for (const struct shortcut *shortcut = shortcuts; shortcut->name; shortcut++)

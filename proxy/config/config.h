@@ -329,6 +329,9 @@ const struct config_name *config_name_for(const struct config *config, struct sl
 size_t config_challenges_for(const struct config *config, const struct config_name *name,
                              enum config_challenge out[NUM_CONFIG_CHALLENGES]);
 
+/* The directory of the same CA at which orders are free of its limits; empty where none is known. */
+struct slice config_staging_of(struct slice directory);
+
 /* The table, for help and check. */
 enum config_reload {
     CONFIG_RELOAD_LIVE,   /* a reload applies it */

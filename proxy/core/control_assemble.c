@@ -1,5 +1,7 @@
 #include "core/control_internal.h"
 
+#include "certs/preflight.h"
+
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -162,6 +164,17 @@ static struct export *control_make_export(struct control *control)
     return control->config->export_dir.len ? export_new(&options) : NULL;
 }
 
+static void control_look_at(void *ctx, const struct preflight_question *question, struct preflight_run *run)
+{
+    preflight_start(((struct control *)ctx)->preflight, question, run);
+}
+
+static void control_look_away(void *ctx, struct preflight_run *run)
+{
+    (void)ctx;
+    preflight_cancel(run);
+}
+
 static bool control_start_keeper(struct control *control)
 {
     control_make_demand_ask(control);
@@ -178,7 +191,9 @@ static bool control_start_keeper(struct control *control)
                                  .keys = {control->net, control->key_pool, control->port},
                                  .export = control->export,
                                  .ctx = control,
-                                 .publish = control_publish};
+                                 .publish = control_publish,
+                                 .look_at = control_look_at,
+                                 .look_away = control_look_away};
     struct err err = keeper_new(&world, control->config, &control->keeper, &mistake);
     if (err_is(err))
         LOG_ERROR_EVENT(control->ring, "configuration_failed", LOG_STR("msg", buf_cstr(&mistake)));

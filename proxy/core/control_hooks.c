@@ -1,5 +1,7 @@
 #include "core/control_internal.h"
 
+#include "certs/preflight.h"
+
 #include <stdlib.h>
 
 static bool hook_is_program(const struct config *config)
@@ -20,6 +22,8 @@ void control_init_hooks(struct control *control)
 {
     struct dns_options options = {.loop = control->net};
     control->dns = dns_new(&options);
+    struct preflight_options preflight = {.loop = control->net, .dns = control->dns, .version = control->version};
+    control->preflight = preflight_new(&preflight);
     if (control->runner)
         runner_attach(control->runner, control->net);
 }
@@ -83,6 +87,8 @@ void control_end_hooks(struct control *control)
     control->dns_hook = NULL;
     runner_unref(control->runner); /* the hook keeps it until its records are removed */
     control->runner = NULL;
+    preflight_free(control->preflight);
+    control->preflight = NULL;
     dns_free(control->dns);
     control->dns = NULL;
     demand_ask_free(control->demand_ask);

@@ -66,6 +66,7 @@ struct control {
     struct runner *runner; /* NULL: no program is run */
     struct err runner_err;
     struct dns *dns;
+    struct preflight *preflight;
     struct dns_hook *dns_hook; /* NULL: none */
     size_t num_hooks_closing;
     struct demand_ask *demand_ask;

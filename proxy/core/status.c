@@ -43,6 +43,7 @@ static void put_problem(struct json_writer *w, const struct keeper_name_view *na
     put_slice(w, "type", name->problem_type);
     put_slice(w, "detail", name->problem_detail);
     put_slice(w, "sentence", name->problem_sentence);
+    put_slice(w, "hint", name->hint);
     json_end_object(w);
 }
 
@@ -64,7 +65,7 @@ static void put_name(void *ctx, const struct keeper_name_view *name)
         json_put_str(w, "step", name->step);
     put_time(w, "next_attempt", name->next_attempt_ms);
     json_put_int(w, "failures", name->num_failures);
-    if (name->problem_sentence.len)
+    if (name->problem_sentence.len || name->hint.len)
         put_problem(w, name);
     json_end_object(w);
 }
@@ -188,6 +189,8 @@ static void put_line(void *ctx, const struct keeper_name_view *name)
     struct buf *out = ctx;
     const struct cert *cert = name->cert;
     line_text(out, name->name);
+    if (name->key_type)
+        buf_printf(out, " (%s)", name->key_type);
     line_field(out, slice_str(cert ? cert_source_text(cert->source) : "none"));
     line_field(out, slice_str(cert ? cert->issuer : ""));
     line_number(out, cert ? cert->not_before_s : 0);
@@ -197,6 +200,9 @@ static void put_line(void *ctx, const struct keeper_name_view *name)
     line_number(out, name->num_failures);
     line_field(out, name->problem_class);
     line_field(out, name->problem_sentence);
+    if (name->hint.len)
+        buf_append_str(out, name->problem_sentence.len ? "; seen from here: " : "seen from here: ");
+    line_text(out, name->hint);
     buf_append_char(out, '\n');
 }
 

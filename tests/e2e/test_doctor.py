@@ -9,11 +9,8 @@ import subprocess
 import pytest
 
 from support import netns
-from support.netns import IPV4, IPV6, OTHER_IPV4, OTHER_IPV6, Directory, say
+from support.netns import IPV4, IPV6, NAME, OTHER_IPV4, OTHER_IPV6, Ca, Directory, say
 from support.portico import environment
-from support.process import Process
-
-NAME = "app.example.net"
 
 
 @pytest.fixture
@@ -144,41 +141,13 @@ def test_storage_read_only(net, doctor, directory, tmp_path):
     assert "mount it for writing" in failed["cure"]
 
 
-class BindingPebble:
-    """Pebble that asks for an external account, in that network."""
-
-    def __init__(self, net, authority, directory, keys):
-        cert, key = authority.issue_files("localhost", stem=f"pebble-{directory.name}")
-        config = {
-            "listenAddress": "127.0.0.1:14000",
-            "managementListenAddress": "127.0.0.1:15000",
-            "certificate": str(cert),
-            "privateKey": str(key),
-            "httpPort": 80,
-            "tlsPort": 443,
-            "externalAccountBindingRequired": bool(keys),
-            "externalAccountMACKeys": keys,
-        }
-        path = directory / "pebble.json"
-        path.write_text(json.dumps({"pebble": config}))
-        argv = [*net.wrapper, "pebble", "-strict=false", "-config", str(path), "-dnsserver", "127.0.0.1:53"]
-        self.process = Process("pebble", argv, env={"PATH": "/usr/bin:/bin", "PEBBLE_VA_NOSLEEP": "1"})
-        self.process.wait_line("ACME directory available")
-        self.authority = authority
-
-    def variables(self, **more):
-        url = "https://localhost:14000/dir"
-        common = {"ACME_DIRECTORY": url, "ACME_CA_FILE": self.authority.path, "ACME_ACCEPT_TERMS": "true"}
-        return {"DOMAINS": NAME, "HTTP_LISTEN": ":80", "HTTPS_LISTEN": ":443", **common, **more}
-
-
 @pytest.fixture
 def pebble_with(net, authority, tmp_path, need):
     need("pebble")
     made = []
 
     def make(**keys):
-        made.append(BindingPebble(net, authority, tmp_path, keys))
+        made.append(Ca(net, authority, tmp_path, keys))
         return made[-1]
 
     yield make

@@ -326,7 +326,9 @@ struct side *kw_start(struct kw *world, const char *const *entries)
                                   .transport = &world->transport,
                                   .asker = world->asker,
                                   .ctx = side,
-                                  .publish = side_publish};
+                                  .publish = side_publish,
+                                  .look_at = world->look_at,
+                                  .look_away = world->look_away};
     if (err_is(keeper_new(&around, side->config, &side->keeper, &mistake))) {
         fprintf(stderr, "keeper_world: %s\n", buf_cstr(&mistake));
         abort();
@@ -381,7 +383,7 @@ void kw_stop(struct side *side)
     config_unref(side->config);
 }
 
-static bool kw_step(struct kw *world)
+bool kw_step(struct kw *world)
 {
     bool moved = false;
     uv_run(&world->uv, UV_RUN_NOWAIT);
@@ -409,6 +411,8 @@ static int64_t kw_next_ms(const struct kw *world, int64_t until_ms)
         for (size_t rank = 0; keeper && rank < NUM_ISSUERS; rank++)
             if (keeper->issuers[rank].alarm.due_ms < next_ms)
                 next_ms = keeper->issuers[rank].alarm.due_ms;
+        if (keeper && keeper->rehearsal && keeper->rehearsal->alarm.due_ms < next_ms)
+            next_ms = keeper->rehearsal->alarm.due_ms;
         if (keeper && keeper->look.due_ms < next_ms)
             next_ms = keeper->look.due_ms;
     }
@@ -426,6 +430,8 @@ static void kw_tick(struct kw *world, int64_t until_ms)
         if (world->sides[i].keeper) {
             for (size_t rank = 0; rank < NUM_ISSUERS; rank++)
                 alarm_check(&world->sides[i].keeper->issuers[rank].alarm);
+            if (world->sides[i].keeper->rehearsal)
+                alarm_check(&world->sides[i].keeper->rehearsal->alarm);
             alarm_check(&world->sides[i].keeper->look);
         }
 }

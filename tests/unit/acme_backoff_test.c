@@ -53,6 +53,25 @@ static void test_floors_and_ceilings(void)
     backoff = (struct backoff){0};
     backoff_failed(&backoff, &permanent, now_ms, now_ms - day_ms, 0); /* expired: nothing is left to divide */
     check_about(backoff_next_ms(&backoff, now_ms, false) - now_ms, day_ms);
+    struct problem transient = {.class = PROBLEM_TRANSIENT};
+    backoff = (struct backoff){.num_failures = 7};
+    backoff_failed(&backoff, &transient, now_ms, now_ms - day_ms,
+                   0); /* expired, and the CA was away: within the hour */
+    CHECK_INT(backoff_next_ms(&backoff, now_ms, false) - now_ms, 60 * min_ms);
+}
+
+static void test_mended(void)
+{
+    struct backoff backoff = {0};
+    struct problem validation = {.class = PROBLEM_VALIDATION, .retry_after_ms = 30 * min_ms};
+    for (int i = 0; i < 3; i++)
+        backoff_failed(&backoff, &validation, now_ms, 0, 0);
+    backoff_mended(&backoff);
+    CHECK_INT(backoff.next_ms - now_ms, 12 * min_ms); /* ACME-107 */
+    CHECK_INT(backoff_next_ms(&backoff, now_ms, false) - now_ms, 30 * min_ms); /* the CA's word holds */
+    backoff.next_ms = now_ms + min_ms;
+    backoff_mended(&backoff); /* never later than it was */
+    CHECK_INT(backoff.next_ms - now_ms, min_ms);
 }
 
 static void test_retry_after(void)
@@ -160,6 +179,7 @@ int main(void)
 {
     RUN(test_steps);
     RUN(test_floors_and_ceilings);
+    RUN(test_mended);
     RUN(test_retry_after);
     RUN(test_clock_set_back);
     RUN(test_persistence);

@@ -16,6 +16,7 @@ from .process import Process
 
 IPV4, IPV6 = "203.0.113.10", "2001:db8::10"  # where Portico listens
 OTHER_IPV4, OTHER_IPV6 = "203.0.113.66", "2001:db8::66"  # somebody else's
+NAME = "app.example.net"
 _CLONE_NEWNET = 0x40000000
 _MANAGEMENT = 8055
 
@@ -157,6 +158,36 @@ class Directory:
 
     def variables(self, **more):
         return {"ACME_DIRECTORY": self.url, "ACME_CA_FILE": self.authority.path, "ACME_ACCEPT_TERMS": "true", **more}
+
+
+class Ca:
+    """Pebble in that network; with keys it asks for an external account. A host that the DNS does not have is given there."""
+
+    def __init__(self, net, authority, directory, keys=None, host="localhost"):
+        cert, key = authority.issue_files("localhost", host, stem=f"pebble-{directory.name}")
+        config = {
+            "listenAddress": "127.0.0.1:14000",
+            "managementListenAddress": "127.0.0.1:15000",
+            "certificate": str(cert),
+            "privateKey": str(key),
+            "httpPort": 80,
+            "tlsPort": 443,
+            "externalAccountBindingRequired": bool(keys),
+            "externalAccountMACKeys": keys or {},
+        }
+        path = directory / "pebble.json"
+        path.write_text(json.dumps({"pebble": config}))
+        argv = [*net.wrapper, "pebble", "-strict=false", "-config", str(path), "-dnsserver", "127.0.0.1:53"]
+        self.process = Process("pebble", argv, env={"PATH": "/usr/bin:/bin", "PEBBLE_VA_NOSLEEP": "1"})
+        self.process.wait_line("ACME directory available")
+        self.authority = authority
+        self.url = f"https://{host}:14000/dir"
+        if host != "localhost":
+            net.resolve(host, ipv4=["127.0.0.1"])
+
+    def variables(self, **more):
+        common = {"ACME_DIRECTORY": self.url, "ACME_CA_FILE": self.authority.path, "ACME_ACCEPT_TERMS": "true"}
+        return {"DOMAINS": NAME, "HTTP_LISTEN": ":80", "HTTPS_LISTEN": ":443", **common, **more}
 
 
 def make(directory):
