@@ -324,6 +324,7 @@ struct side *kw_start(struct kw *world, const char *const *entries)
                                   .clock = &world->clock,
                                   .store = &side->store,
                                   .transport = &world->transport,
+                                  .asker = world->asker,
                                   .ctx = side,
                                   .publish = side_publish,
                                   .look_at = world->look_at,

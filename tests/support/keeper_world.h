@@ -49,6 +49,7 @@ struct kw {
     int log_fd;
     struct scripted_ca ca, behind; /* behind: of KW_FALLBACK */
     struct transport transport;    /* to both */
+    struct asker *asker;           /* of ON_DEMAND_ASK; NULL, as at first: nobody is asked */
     struct shelf_disk disk;
     /* As keeper_world has them, ctx is the side; NULL: names are not looked at. For sides that begin from then on. */
     void (*look_at)(void *ctx, const struct preflight_question *question, struct preflight_run *run);
