@@ -110,7 +110,7 @@ static void ledger_make_room(struct ledger *ledger, int64_t now_ms)
 {
     size_t first = 0;
     for (size_t i = ledger->num_domains; i-- > 0;)
-        if (ledger->domains[i].full_ms <= now_ms)
+        if (ledger->domains[i].full_ms <= now_ms && !ledger->domains[i].num_open)
             ledger_drop(ledger, i);
     if (ledger->num_domains < LEDGER_MAX_DOMAINS)
         return;
@@ -149,11 +149,17 @@ static int64_t *ledger_place(struct ledger *ledger, const struct ledger_order *o
     return NULL;
 }
 
+static struct ledger_domain *ledger_make_domain(struct ledger *ledger, struct slice domain, int64_t now_ms)
+{
+    struct ledger_domain *found = ledger_find(ledger, domain);
+    return found ? found : ledger_add(ledger, domain, now_ms);
+}
+
 static int64_t *ledger_make_place(struct ledger *ledger, const struct ledger_order *order, enum ledger_limit limit,
                                   int64_t now_ms)
 {
-    int64_t *place = ledger_place(ledger, order, limit);
-    return place || limit != LEDGER_DOMAIN ? place : &ledger_add(ledger, order->domain, now_ms)->full_ms;
+    return limit == LEDGER_DOMAIN ? &ledger_make_domain(ledger, order->domain, now_ms)->full_ms
+                                  : ledger_place(ledger, order, limit);
 }
 
 static int64_t ledger_limit_ready_ms(const struct ledger *ledger, const struct ledger_order *order,
@@ -161,7 +167,14 @@ static int64_t ledger_limit_ready_ms(const struct ledger *ledger, const struct l
 {
     const struct ledger_bucket *bucket = &ledger->numbers->buckets[limit];
     const int64_t *full_ms = ledger_place((struct ledger *)ledger, order, limit);
-    return full_ms && *full_ms > 0 ? bucket_ready_ms(bucket, bucket_sane_ms(bucket, *full_ms, now_ms)) : 0;
+    const struct ledger_domain *domain = limit == LEDGER_DOMAIN ? ledger_find(ledger, order->domain) : NULL;
+    unsigned num_open = domain ? domain->num_open : 0;
+    if (!full_ms || (*full_ms == 0 && num_open == 0))
+        return 0;
+    int64_t sane_ms = bucket_sane_ms(bucket, *full_ms, now_ms);
+    if (num_open && sane_ms < now_ms)
+        sane_ms = now_ms;
+    return bucket_ready_ms(bucket, sane_ms) + num_open * bucket->refill_ms;
 }
 
 int64_t ledger_ready_ms(const struct ledger *ledger, const struct ledger_order *order, int64_t now_ms,
@@ -190,24 +203,35 @@ static void ledger_take(struct ledger *ledger, const struct ledger_order *order,
     *full_ms = bucket_after_one_ms(bucket, bucket_sane_ms(bucket, *full_ms, now_ms), now_ms);
 }
 
-void ledger_spend(struct ledger *ledger, const struct ledger_order *order, int64_t now_ms)
+void ledger_open(struct ledger *ledger, const struct ledger_order *order, int64_t now_ms)
 {
-    for (enum ledger_limit limit = LEDGER_ORDERS; ledger->numbers && limit < LEDGER_FAILURES; limit++)
-        if (ledger_counts[order->kind][limit])
-            ledger_take(ledger, order, limit, now_ms);
+    if (!ledger->numbers || order->kind != LEDGER_NEW)
+        return;
+    ledger_take(ledger, order, LEDGER_ORDERS, now_ms);
+    ledger_make_domain(ledger, order->domain, now_ms)->num_open++;
 }
 
-void ledger_give_back(struct ledger *ledger, const struct ledger_order *order, enum ledger_outcome outcome,
-                      int64_t now_ms)
+/* What became of an order for a new set of names. */
+static void ledger_close_new(struct ledger *ledger, const struct ledger_order *order, enum ledger_outcome outcome,
+                             int64_t now_ms)
+{
+    struct ledger_domain *domain = ledger_find(ledger, order->domain);
+    if (domain && domain->num_open)
+        domain->num_open--;
+    if (outcome == LEDGER_NOT_PLACED)
+        ledger->orders_full_ms -= ledger->numbers->buckets[LEDGER_ORDERS].refill_ms;
+    if (outcome == LEDGER_ISSUED)
+        ledger_take(ledger, order, LEDGER_DOMAIN, now_ms);
+}
+
+void ledger_close(struct ledger *ledger, const struct ledger_order *order, enum ledger_outcome outcome, int64_t now_ms)
 {
     if (!ledger->numbers)
         return;
-    for (enum ledger_limit limit = LEDGER_ORDERS; limit < LEDGER_FAILURES; limit++) {
-        int64_t *full_ms = ledger_place(ledger, order, limit);
-        bool spent = ledger_counts[order->kind][limit] && (limit != LEDGER_ORDERS || outcome == LEDGER_NOT_PLACED);
-        if (spent && full_ms)
-            *full_ms -= ledger->numbers->buckets[limit].refill_ms;
-    }
+    if (order->kind == LEDGER_NEW)
+        ledger_close_new(ledger, order, outcome, now_ms);
+    if (outcome == LEDGER_ISSUED && ledger_counts[order->kind][LEDGER_SET])
+        ledger_take(ledger, order, LEDGER_SET, now_ms);
     if (outcome == LEDGER_FAILED_VALIDATION)
         ledger_take(ledger, order, LEDGER_FAILURES, now_ms);
 }

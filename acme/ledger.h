@@ -29,7 +29,8 @@ const char *ledger_limit_text(enum ledger_limit limit);
 
 struct ledger_domain {
     char *text;
-    int64_t full_ms; /* wall clock, as everywhere here */
+    int64_t full_ms;   /* wall clock, as everywhere here */
+    unsigned num_open; /* orders under way, which may become certificates; not written */
 };
 
 struct ledger {
@@ -65,18 +66,18 @@ void ledger_cleanup(struct ledger *ledger);
 /* From when on the order may be placed; 0: at once. *out_limit, where it is later than now_ms: what it waits for. */
 int64_t ledger_ready_ms(const struct ledger *ledger, const struct ledger_order *order, int64_t now_ms,
                         enum ledger_limit *out_limit);
-/* The order is placed. */
-void ledger_spend(struct ledger *ledger, const struct ledger_order *order, int64_t now_ms);
+/* The order is placed. One that a crash cuts off counts no more than that: what it will cost is written when it is known. */
+void ledger_open(struct ledger *ledger, const struct ledger_order *order, int64_t now_ms);
 
 enum ledger_outcome {
-    LEDGER_NOT_PLACED, /* the CA never took it */
+    LEDGER_ISSUED,
+    LEDGER_NOT_PLACED, /* the CA never took it, or it goes on in another process */
     LEDGER_FAILED,
     LEDGER_FAILED_VALIDATION
 };
 
-/* It ended without a certificate. */
-void ledger_give_back(struct ledger *ledger, const struct ledger_order *order, enum ledger_outcome outcome,
-                      int64_t now_ms);
+/* Once for each ledger_open. */
+void ledger_close(struct ledger *ledger, const struct ledger_order *order, enum ledger_outcome outcome, int64_t now_ms);
 
 /* What a rateLimited answer taught. */
 struct ledger_lesson {
@@ -85,7 +86,7 @@ struct ledger_lesson {
     bool predicted;
 };
 
-/* The CA refused an order, which has been given back, as rateLimited: from now on it waits as long as the CA says, and so does
+/* The CA refused an order, which has been closed, as rateLimited: from now on it waits as long as the CA says, and so does
  * whoever has the same limit. */
 struct ledger_lesson ledger_correct(struct ledger *ledger, const struct ledger_order *order,
                                     const struct problem *problem, int64_t now_ms);

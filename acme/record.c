@@ -9,12 +9,22 @@ enum { RECORD_VERSION = 1, RECORD_HASH_BYTES = 16, RECORD_MAX_NAMES = 100 };
 
 static const int64_t record_last_s = INT64_C(253402300799); /* the year 9999 */
 
-void record_account_key(struct slice directory_url, bool given, struct buf *out)
+static void record_write_hashed(const char *prefix, struct slice directory_url, struct buf *out)
 {
     uint8_t digest[KEY_SHA256_BYTES];
     key_sha256(directory_url, digest);
-    buf_append_str(out, "account/");
+    buf_append_str(out, prefix);
     key_write_hex(out, slice_make(digest, RECORD_HASH_BYTES));
+}
+
+void record_ledger_key(struct slice directory_url, struct buf *out)
+{
+    record_write_hashed("ledger/", directory_url, out);
+}
+
+void record_account_key(struct slice directory_url, bool given, struct buf *out)
+{
+    record_write_hashed("account/", directory_url, out);
     if (given)
         buf_append_str(out, ".given");
 }

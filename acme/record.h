@@ -11,6 +11,8 @@
 
 /* account/HASH, or account/HASH.given for a key that is not ours to store: of the directory whose URL hashes to HASH. */
 void record_account_key(struct slice directory_url, bool given, struct buf *out);
+/* ledger/HASH, of the same hash */
+void record_ledger_key(struct slice directory_url, struct buf *out);
 /* order/RECORD */
 void record_journal_key(struct slice record, struct buf *out);
 

@@ -8,6 +8,7 @@
  *   certificate/NAME    chain, key and metadata: one record, so that no crash leaves a key of one and a chain of another
  *   order/NAME          the journal of an order that runs: its URL and its CSR key
  *   state/NAME          back-off and schedule of a name
+ *   ledger/HASH         what is used of the limits of a CA
  *   quarantine/NAME     a certificate that was issued and does not work here
  *   banned-key/HASH     a key that is never to be used again
  *   (NAME is followed by `:rsa` for the second certificate of a name that has two; in an order, by `:fallback` at that CA)

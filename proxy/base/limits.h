@@ -103,6 +103,19 @@ enum {
     LIMIT_HOOK_LEAVE_MS = 10 * 1000,    /* for removing records at the end of the process */
     LIMIT_HOOK_RUNNING = 4,             /* calls at a time */
 
+    /* ON_DEMAND_ASK: names that strangers may invent */
+    LIMIT_DEMAND_MAILS_S = 50,     /* told to control by each worker in a second */
+    LIMIT_DEMAND_ASKING = 8,       /* questions at a time */
+    LIMIT_DEMAND_QUESTIONS_S = 10, /* in a second */
+    LIMIT_DEMAND_ASK_MS = 10 * 1000,
+    LIMIT_DEMAND_ANSWERS = 4096, /* remembered, some 500 bytes each */
+    LIMIT_DEMAND_YES_MS = 10 * 60 * 1000,
+    LIMIT_DEMAND_NO_MS = 60 * 1000, /* a customer who has just been entered waits no longer */
+    LIMIT_DEMAND_UNKNOWN_MS = 10 * 1000,
+    LIMIT_DEMAND_NAMES = 10 * 1000,   /* served at a time */
+    LIMIT_DEMAND_NAMES_H = 100,       /* new ones in an hour: Let's Encrypt's orders are 100 an hour and account */
+    LIMIT_DEMAND_DOMAIN_NAMES_H = 20, /* of one registered domain: its certificates are 50 a week (ACME-105) */
+
     /* Storage */
     LIMIT_STORE_VALUE_BYTES = 256 * 1024, /* a record: key and longest chain twice over; a larger file is not ours */
     LIMIT_STORE_WRITES = 16,              /* of one commit */

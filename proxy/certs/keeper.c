@@ -21,6 +21,11 @@ uint32_t keeper_random(void)
     return random;
 }
 
+uint64_t keeper_random64(void)
+{
+    return (uint64_t)keeper_random() << 32 | keeper_random();
+}
+
 void keeper_log_failure(struct keeper *keeper, const char *event, struct slice name, struct err err,
                         const char *sentence)
 {
@@ -80,7 +85,7 @@ static void keeper_look_name(struct keeper_name *name, int64_t now_ms)
     }
     int64_t next_ms = keeper_local_look(name, now_ms);
     if (name->kind == NAME_ACME)
-        next_ms = least(next_ms, keeper_order_look(name, now_ms));
+        next_ms = least(next_ms, least(keeper_order_look(name, now_ms), keeper_ari_look(name, now_ms)));
     keeper_look_at(name, next_ms);
 }
 
@@ -134,6 +139,7 @@ static void keeper_look_rings(struct alarm *alarm)
     keeper_commands_look(keeper);
     keeper_state_flush(keeper);
     keeper_bans_flush(keeper);
+    keeper_ledger_flush(keeper);
     keeper_arm(keeper);
 }
 
@@ -163,6 +169,8 @@ static void keeper_silence(struct keeper *keeper)
     alarm_stop(&keeper->look);
     if (keeper->num_state_batch)
         store->ops->cancel(store, &keeper->state_call);
+    for (size_t i = 0; i < NUM_ISSUERS; i++)
+        keeper_ledger_end(&keeper->issuers[i]);
     keeper_free_names(keeper);
     due_queue_cleanup(&keeper->due);
     keeper_root_free(keeper);
@@ -183,6 +191,7 @@ struct err keeper_new(const struct keeper_world *world, const struct config *con
     keeper->writing = STORE_FENCED;
     list_init(&keeper->dirty);
     list_init(&keeper->leaving);
+    list_init(&keeper->ari_waiting);
     keeper_engines_init(keeper);
     alarm_init(&keeper->look, world->loop, world->clock, keeper_look_rings);
     keeper_publish_init(keeper);
@@ -228,8 +237,11 @@ void keeper_stop_ordering(struct keeper *keeper)
     if (keeper->stopped)
         return;
     keeper_state_flush(keeper);
+    keeper_ledger_flush(keeper);
     keeper->stopped = true;
+    keeper_ari_cancel_all(keeper);
     keeper_order_cancel_all(keeper);
+    keeper_revocations_free(keeper);
     keeper->writer = false;
     keeper->world.store->ops->unlock(keeper->world.store); /* behind what is being written */
 }
@@ -296,9 +308,22 @@ struct keeper_state keeper_state(const struct keeper *keeper)
 
 static int64_t keeper_renew_at_ms(const struct keeper_name *name)
 {
-    bool issued = name->kind == NAME_ACME && name->cert && name->cert->source == CERT_ISSUED;
-    return issued && slice_eq(buf_slice(&name->state.serial), slice_str(name->cert->serial)) ? name->state.renew_at_ms
-                                                                                             : 0;
+    bool known = name->kind == NAME_ACME && name_has_issued(name) && keeper_renewal_is_chosen(name);
+    return known ? keeper_renewal_plan(name).renew_at_ms : 0;
+}
+
+static struct keeper_window keeper_window_view(const struct keeper_name *name)
+{
+    const struct name_state *state = &name->state;
+    struct keeper_window view = {.last_order = name_window_text(state->window_met)};
+    if (!keeper_renew_at_ms(name) || !state->window.end_ms)
+        return view;
+    view.start_ms = state->window.start_ms;
+    view.end_ms = state->window.end_ms;
+    view.chosen_ms = state->window.chosen_ms;
+    view.reason = renewal_reason_text(keeper_renewal_plan(name).reason);
+    view.explanation = buf_slice(&state->explanation);
+    return view;
 }
 
 static struct keeper_name_view keeper_view_of(const struct keeper_name *name)
@@ -314,6 +339,9 @@ static struct keeper_name_view keeper_view_of(const struct keeper_name *name)
                                      .step = name->order ? acme_order_step(name->order) : NULL,
                                      .next_attempt_ms = name->next_attempt_ms,
                                      .renew_at_ms = keeper_renew_at_ms(name),
+                                     .paced_by =
+                                         name->paced_by == LEDGER_UNKNOWN ? NULL : ledger_limit_text(name->paced_by),
+                                     .window = keeper_window_view(name),
                                      .attempts = name->attempts,
                                      .num_failures = state->backoff.num_failures + state->fallback.num_failures,
                                      .failed_ms = greatest(state->backoff.failed_ms, state->fallback.failed_ms),

@@ -86,8 +86,21 @@ void keeper_close(struct keeper *keeper);
 void keeper_acknowledged(struct keeper *keeper, uint64_t generation);
 /* A worker has answered HTTP-01 for this token (ACME-50). */
 void keeper_challenge_seen(struct keeper *keeper, struct slice token);
-/* The name is not renewed any more, also behind a restart, until somebody asks for it (certs/keeper_commands.h; ACME-120,
- * reason 5). False: no such name. */
+/* What became of a wish for another certificate. */
+enum keeper_renewal {
+    KEEPER_RENEWS,          /* at *out_at_ms, or as soon as what is under way has ended */
+    KEEPER_RENEWS_NO_NAME,  /* there is no such name here */
+    KEEPER_RENEWS_NOT_OURS, /* nobody orders it by ACME */
+    KEEPER_RENEWS_STANDBY   /* another process orders, or none may */
+};
+
+/* Orders the name anew, each of its certificates and each with a new key, however long they are still good: our own back-off
+ * is passed over, but not what the CA has asked us to wait (force: that too, and the hold of a quarantine). Renews again a name
+ * that is held. A certificate that is wanted so is wanted until it is issued, or the process ends. *out_at_ms (may be NULL):
+ * wall clock of the attempt. */
+enum keeper_renewal keeper_renew(struct keeper *keeper, struct slice name, bool force, int64_t *out_at_ms);
+/* The name is not renewed any more, also behind a restart, until keeper_renew (ACME-120, reason 5). False: no such
+ * name. */
 bool keeper_hold(struct keeper *keeper, struct slice name);
 
 /* No certificate with this key is ever served again, nor a TLS_CERT: it has been disclosed (ACME-120, reason 1). spki_sha256:
@@ -123,6 +136,15 @@ struct keeper_attempts {
     uint32_t num_failed[KEEPER_NUM_CLASSES]; /* by enum problem_class */
 };
 
+/* When the CA would like the certificate to be replaced (RFC 9773). Wall clock; end_ms 0: it does not say. */
+struct keeper_window {
+    int64_t start_ms, end_ms;
+    int64_t chosen_ms;        /* within */
+    const char *reason;       /* "window": it is renewed then; "floor": that is too late, and it is renewed before */
+    struct slice explanation; /* URL of why, or empty */
+    const char *last_order;   /* "met", "missed": whether the last renewal came within its window; "none" */
+};
+
 /* One name, for status and metrics. Views, valid during the call. */
 struct keeper_name_view {
     struct slice name;
@@ -135,6 +157,8 @@ struct keeper_name_view {
     const char *step;           /* of the order that runs, e.g. "poll-authz"; NULL: none runs */
     int64_t next_attempt_ms;    /* wall clock; 0: none is planned */
     int64_t renew_at_ms;        /* wall clock: when the served certificate is to be replaced; 0: not by an order */
+    const char *paced_by;       /* the CA's limit that the next attempt waits for, in words; NULL: none */
+    struct keeper_window window;
     struct keeper_attempts attempts;
     uint32_t num_failures; /* in a row */
     int64_t failed_ms;     /* wall clock of the last one; 0: none */

@@ -57,13 +57,25 @@ static void command_free(struct keeper_command *command)
     command->keeper->num_commands--;
     switch (command->kind) {
     case KEEPER_RENEW: renew_cleanup(command); break;
+    case KEEPER_REVOKE: revoke_cleanup(command); break;
+    case KEEPER_ACCOUNT_UPDATE:
+    case KEEPER_ACCOUNT_ROLLOVER:
+    case KEEPER_ACCOUNT_DEACTIVATE: change_cleanup(command); break;
     }
     buf_cleanup(&command->text);
     mem_free(command);
 }
 
+void keeper_commands_engines_gone(struct keeper *keeper)
+{
+    keeper_revocations_engines_gone(keeper);
+    LIST_EACH(&keeper->commands, node)
+    change_engines_gone(container_of(node, struct keeper_command, node));
+}
+
 void keeper_commands_free(struct keeper *keeper)
 {
+    keeper_revocations_free(keeper);
     LIST_EACH(&keeper->commands, node)
     command_free(container_of(node, struct keeper_command, node));
 }
@@ -90,11 +102,16 @@ static void command_update(struct keeper_command *command)
         return;
     switch (command->kind) {
     case KEEPER_RENEW: renew_look(command); break;
+    case KEEPER_REVOKE: revoke_look(command); break;
+    case KEEPER_ACCOUNT_UPDATE:
+    case KEEPER_ACCOUNT_ROLLOVER:
+    case KEEPER_ACCOUNT_DEACTIVATE: change_look(command); break;
     }
 }
 
 void keeper_commands_look(struct keeper *keeper)
 {
+    keeper_revocations_look(keeper);
     LIST_EACH(&keeper->commands, node)
     command_update(container_of(node, struct keeper_command, node));
 }
@@ -105,6 +122,10 @@ static const char *command_kind_text(enum keeper_command_kind kind)
 {
     switch (kind) {
     case KEEPER_RENEW: break;
+    case KEEPER_REVOKE: return "revoke";
+    case KEEPER_ACCOUNT_UPDATE: return "account update";
+    case KEEPER_ACCOUNT_ROLLOVER: return "account rollover";
+    case KEEPER_ACCOUNT_DEACTIVATE: return "account deactivate";
     }
     return "renew";
 }
@@ -114,6 +135,10 @@ static bool command_start(struct keeper_command *command, const struct keeper_co
 {
     switch (spec->kind) {
     case KEEPER_RENEW: break;
+    case KEEPER_REVOKE: return revoke_begin(command, spec, out_refusal);
+    case KEEPER_ACCOUNT_UPDATE:
+    case KEEPER_ACCOUNT_ROLLOVER:
+    case KEEPER_ACCOUNT_DEACTIVATE: return change_begin(command, spec, out_refusal);
     }
     return renew_begin(command, spec, out_refusal);
 }
@@ -160,5 +185,6 @@ bool keeper_command_look(struct keeper *keeper, uint64_t id, struct keeper_comma
 void keeper_commands_init(struct keeper *keeper)
 {
     list_init(&keeper->commands);
+    list_init(&keeper->revocations);
     keeper->last_command = (uint64_t)keeper_random() << 16;
 }

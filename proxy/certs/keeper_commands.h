@@ -7,15 +7,24 @@
 #ifndef CERTS_KEEPER_COMMANDS_H
 #define CERTS_KEEPER_COMMANDS_H
 
+#include "acme/revoke.h"
 #include "certs/keeper.h"
 
-enum keeper_command_kind { KEEPER_RENEW };
+enum keeper_command_kind {
+    KEEPER_RENEW,
+    KEEPER_REVOKE, /* ACME-120: 0 and 4 once the replacement is served, 1 at once and by the key, 5 without a replacement */
+    KEEPER_ACCOUNT_UPDATE,    /* ACME_EMAIL is told to the CA again */
+    KEEPER_ACCOUNT_ROLLOVER,  /* a new account key; ACME-36 */
+    KEEPER_ACCOUNT_DEACTIVATE /* for ever; the next order makes a new account */
+};
 
 /* Borrowed for the call. */
 struct keeper_command_spec {
     enum keeper_command_kind kind;
-    struct slice name; /* as in the configuration */
-    bool force;        /* RENEW: the CA's Retry-After is passed over too */
+    struct slice name;                  /* as in the configuration */
+    bool force;                         /* RENEW: the CA's Retry-After is passed over too */
+    enum acme_revocation_reason reason; /* REVOKE */
+    bool fallback;                      /* ACCOUNT_*: the account at ACME_FALLBACK */
 };
 
 enum keeper_command_state {
@@ -39,5 +48,8 @@ struct keeper_command_view {
 uint64_t keeper_command_begin(struct keeper *keeper, const struct keeper_command_spec *spec, struct buf *out_refusal);
 /* False: there is no such command, or it is forgotten. */
 bool keeper_command_look(struct keeper *keeper, uint64_t id, struct keeper_command_view *out_view);
+
+/* What is known of the accounts, for a person: lines. Empty where there is none. */
+void keeper_accounts_write(const struct keeper *keeper, struct buf *out);
 
 #endif

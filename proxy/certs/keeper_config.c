@@ -40,6 +40,7 @@ static void name_leave(struct keeper_name *name)
     struct keeper *keeper = name->keeper;
     LOG_DEBUG_EVENT(keeper->world.log, "name_removed", LOG_SLICE("name", name->text));
     keeper_order_cancel(name);
+    keeper_ari_cancel(name);
     keeper_look_at(name, INT64_MAX);
     list_remove(&name->announced);
     list_remove(&name->refresh);
@@ -92,6 +93,8 @@ static struct keeper_name *name_new(struct keeper *keeper, struct slice record, 
     name->text = slice_first(name->record, text_len);
     list_init(&name->dirty);
     list_init(&name->announced);
+    list_init(&name->ari_waiting);
+    name->paced_by = LEDGER_UNKNOWN;
     list_init(&name->refresh);
     list_init(&name->leaving);
     return name;
@@ -255,8 +258,8 @@ static bool keeper_needs_engine_anew(const struct keeper *keeper, const struct k
 {
     const struct config *before = keeper->config, *after = change->config;
     return keeper->world.transport != change->transport || keeper->world.dns_hook != change->dns_hook ||
-           before->acme.accept_terms != after->acme.accept_terms || !slice_eq(before->acme.email, after->acme.email) ||
-           !slice_eq(before->acme.fallback, after->acme.fallback) ||
+           before->acme.accept_terms != after->acme.accept_terms || before->acme.ledger != after->acme.ledger ||
+           !slice_eq(before->acme.email, after->acme.email) || !slice_eq(before->acme.fallback, after->acme.fallback) ||
            !slice_eq(before->acme.fallback_eab_kid, after->acme.fallback_eab_kid) ||
            !slice_eq(before->acme.fallback_eab_hmac_key, after->acme.fallback_eab_hmac_key) ||
            !slice_eq(before->acme.fallback_account_key.text, after->acme.fallback_account_key.text);

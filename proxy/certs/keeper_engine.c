@@ -118,6 +118,7 @@ static struct err issuer_begin(struct keeper_issuer *issuer, struct buf *out_mis
                                .publish = issuer_publish,
                                .withdraw = issuer_withdraw,
                                .account_known = issuer_account_known};
+    keeper_ledger_begin(issuer);
     if (issuer_directory(issuer).len == 0)
         return ERR_OK;
     if (keeper->world.keys.pool) {
@@ -148,8 +149,12 @@ struct err keeper_engines_new(struct keeper *keeper, struct buf *out_mistake)
 
 void keeper_engines_free(struct keeper *keeper)
 {
-    for (size_t i = 0; i < keeper->num_names; i++)
-        keeper->names[i]->order = NULL; /* they go with it */
+    keeper_commands_engines_gone(keeper);
+    keeper_ari_cancel_all(keeper);
+    for (size_t i = 0; i < keeper->num_names; i++) { /* they go with it */
+        keeper_ledger_close(keeper->names[i], NULL);
+        keeper->names[i]->order = NULL;
+    }
     for (size_t i = 0; i < NUM_ISSUERS; i++) {
         acme_free(keeper->issuers[i].acme);
         keeper->issuers[i].acme = NULL;

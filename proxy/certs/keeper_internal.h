@@ -1,5 +1,5 @@
 /* What the parts of the keeper share: keeper.c (life, time, views), keeper_load.c (what the store holds, the right to
- * write), keeper_renewal.c (when), keeper_order.c (orders and their failure), keeper_commit.c (what became of one),
+ * write), keeper_renewal.c (when), keeper_ari.c (when the CA would like it), keeper_ledger.c (its limits), keeper_order.c (orders and their failure), keeper_commit.c (what became of one),
  * keeper_state.c (what is remembered of a name), keeper_engine.c (the engine), keeper_publish.c (certsets and
  * acknowledgement), keeper_challenge.c (answers to challenges), keeper_local.c (placeholders and leaves of the
  * local CA), keeper_root.c (its root), keeper_own.c (certificates of one's own), keeper_config.c (which names there are).
@@ -8,6 +8,7 @@
 #define CERTS_KEEPER_INTERNAL_H
 
 #include "acme/acme.h"
+#include "acme/ari.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "certs/alarm.h"
@@ -29,7 +30,9 @@ enum {
     KEEPER_STATE_BATCH = 16,      /* LIMIT_STORE_WRITES */
     KEEPER_CA_FAILURES = 3,       /* in a row: then the fallback is asked */
     KEEPER_QUARANTINE_LOOK_MS = 3600 * 1000,
-    KEEPER_QUARANTINE_HOLD_S = 34 * 3600 /* ACME-106: the CA refills one of five identical certificates */
+    KEEPER_QUARANTINE_HOLD_S = 34 * 3600, /* ACME-106: the CA refills one of five identical certificates */
+    KEEPER_ARI_RUNNING = 4,               /* questions for a renewal's window, at a time */
+    KEEPER_ARI_FAILURES = 3               /* of them in a row: worth a word */
 };
 
 enum name_kind {
@@ -46,6 +49,11 @@ struct keeper_issuer {
     enum issuer_rank rank;
     struct acme *acme;  /* NULL: nothing is ordered there */
     struct alarm alarm; /* acme_wake */
+
+    struct ledger ledger;
+    struct buf ledger_url; /* of the directory that it is for; empty: ACME_LEDGER=off */
+    struct store_call ledger_call;
+    bool ledger_busy, ledger_dirty;
 };
 
 /* A new certificate on its way to the store. */
@@ -81,6 +89,12 @@ struct name_preflight {
     unsigned num_known; /* keeper->num_accounts_known when it began */
 };
 
+/* A question that runs, where query.call.acme is set. */
+struct ari_slot {
+    struct acme_ari_query query;
+    struct keeper_name *name;
+};
+
 /* Somebody wants a new certificate now: our own back-off is passed over, or the CA's Retry-After too. */
 enum name_asked { NAME_NOT_ASKED, NAME_ASKED, NAME_FORCED };
 
@@ -105,9 +119,14 @@ struct keeper_name {
     struct due due;             /* in keeper->due, by wall clock: when to look at it again */
     struct acme_order *order;   /* runs */
     enum issuer_rank rank;      /* where the last one was */
+    bool wants_new;             /* asked for, and not issued since */
     enum name_asked asked;      /* of the next attempt alone */
     struct name_quarantine quarantine;
-    int64_t next_attempt_ms; /* wall clock; 0: none is planned */
+    enum ledger_kind ledger_kind; /* of the last one */
+    bool ledger_open;             /* it runs, and is counted */
+    enum ledger_limit paced_by;   /* what the next one waits for, as it was said */
+    struct list ari_waiting;      /* in keeper->ari_waiting: for a slot */
+    int64_t next_attempt_ms;      /* wall clock; 0: none is planned */
     struct keeper_attempts attempts;
     struct name_state state;
     struct name_preflight preflight;
@@ -130,6 +149,7 @@ enum keeper_stage {
     STAGE_STATES,
     STAGE_QUARANTINES,
     STAGE_BANS,
+    STAGE_LEDGERS,
     STAGE_ROOT,
     STAGE_ROOT_WAIT
 };
@@ -145,7 +165,9 @@ struct keeper {
     size_t num_names;
     struct map by_name;  /* by their records */
     struct list leaving; /* of struct keeper_name: neither in names nor in by_name */
-    bool first_fails;    /* some name has counted a failure of the first CA's since that issued last */
+    struct ari_slot ari[KEEPER_ARI_RUNNING];
+    struct list ari_waiting; /* of struct keeper_name */
+    bool first_fails;        /* some name has counted a failure of the first CA's since that issued last */
     bool has_internal;
     bool closing;
 
@@ -204,6 +226,9 @@ struct keeper {
     struct list commands; /* of struct keeper_command, also of those that have ended */
     size_t num_commands;
     uint64_t last_command;
+    struct list revocations; /* of struct keeper_revocation: those that the CA has not confirmed */
+    struct store_call revocations_call;
+    bool revocations_busy;
 
     struct grave grave;
 };
@@ -212,6 +237,7 @@ struct keeper {
 int64_t keeper_wall_ms(const struct keeper *keeper);
 int64_t keeper_mono_ms(const struct keeper *keeper);
 uint32_t keeper_random(void);
+uint64_t keeper_random64(void);
 /* Looks at the name in this turn, or at that wall-clock time. */
 void keeper_look_soon(struct keeper_name *name);
 void keeper_look_at(struct keeper_name *name, int64_t wall_ms);
@@ -226,6 +252,16 @@ void keeper_commands_init(struct keeper *keeper);
 /* How they stand, behind whatever may have changed it. */
 void keeper_commands_look(struct keeper *keeper);
 void keeper_commands_free(struct keeper *keeper);
+/* What was asked of the engines has ended without an answer. */
+void keeper_commands_engines_gone(struct keeper *keeper);
+
+/* keeper_revoke.c */
+/* Those that an earlier process has not brought to an end. */
+void keeper_revocations_load(struct keeper *keeper);
+void keeper_revocations_look(struct keeper *keeper);
+/* Another process goes on with them. */
+void keeper_revocations_free(struct keeper *keeper);
+void keeper_revocations_engines_gone(struct keeper *keeper);
 
 /* keeper_config.c */
 /* The names of keeper->config, those that are there already kept. */
@@ -308,12 +344,43 @@ bool name_is_covered_beside(const struct keeper_name *name);
 bool name_has_issued(const struct keeper_name *name);
 /* Chooses when `cert`, the one served or about to be, is replaced: once for each certificate. */
 void keeper_renewal_choose(struct keeper_name *name, const struct cert *cert, int64_t now_ms);
+/* Of the certificate served, by the setting that is in force. */
+bool keeper_renewal_is_chosen(const struct keeper_name *name);
+/* Where it has been chosen. */
+struct renewal_plan keeper_renewal_plan(const struct keeper_name *name);
 /* Wall clock from which on a new certificate is wanted; 0: now. */
 int64_t keeper_renewal_wanted_ms(struct keeper_name *name, int64_t now_ms);
+/* An order is placed: notes whether the CA's window is met, which it says. predecessor: it replaces the certificate served. */
+const char *keeper_renewal_note_order(struct keeper_name *name, bool predecessor, int64_t now_ms);
+
+/* keeper_ari.c */
+/* Asks where it is time; returns the wall clock of the next look, INT64_MAX for none. */
+int64_t keeper_ari_look(struct keeper_name *name, int64_t now_ms);
+void keeper_ari_cancel(struct keeper_name *name);
+void keeper_ari_cancel_all(struct keeper *keeper);
+/* The certificate's id (RFC 9773); false where it has none. */
+bool keeper_ari_id(const struct cert *cert, struct buf *out);
+
+/* keeper_ledger.c */
+/* For the directory that the configuration has now. */
+void keeper_ledger_begin(struct keeper_issuer *issuer);
+void keeper_ledger_end(struct keeper_issuer *issuer);
+/* The records below ledger/ have come. */
+void keeper_ledger_take(struct keeper *keeper, const struct store_record *records, size_t num_records);
+/* Stores what has changed, where we may. */
+void keeper_ledger_flush(struct keeper *keeper);
+/* Wall clock from which on the CA's limits allow an order. */
+int64_t keeper_ledger_allows_ms(struct keeper_name *name, enum issuer_rank rank, int64_t now_ms);
+/* An order is placed. */
+void keeper_ledger_open(struct keeper_name *name, enum issuer_rank rank, int64_t now_ms);
+/* It has ended so; NULL: it was canceled, and goes on elsewhere. Harmless where none is open. */
+void keeper_ledger_close(struct keeper_name *name, const struct acme_result *result);
 
 /* keeper_order.c */
 /* Orders where it is time; returns the wall clock of the next look, INT64_MAX for none. */
 int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms);
+/* Wall clock of the next attempt, where nothing is in the way. */
+int64_t keeper_order_at_ms(struct keeper_name *name, int64_t now_ms);
 /* A failure of our own, whose cause `sentence` tells. */
 void keeper_order_fail_local(struct keeper_name *name, const char *step, struct err err, const char *sentence);
 /* The order is done: nothing is held against the name any more. */
@@ -327,12 +394,6 @@ void keeper_order_forgive_local(struct keeper *keeper);
 /* Names that failed because of the account, or of the way to the CA, may be tried at once. */
 void keeper_order_forgive_engine(struct keeper *keeper);
 void keeper_name_cleanup(struct keeper_name *name);
-
-/* keeper_asked.c */
-/* One attempt at another certificate of this line, with a new key, however long the one that it has is good: our own back-off
- * is passed over, but not what the CA has asked us to wait (force: that too, and the hold of a quarantine). Renews again what
- * is held. */
-void name_ask(struct keeper_name *name, bool force);
 
 /* keeper_preflight.c */
 /* Tokens are answered from now on, be it with the thumbprint of no account: a preflight knows it. */

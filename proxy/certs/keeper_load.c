@@ -6,6 +6,7 @@ static const struct slice certificate_prefix = {"certificate/", 12};
 static const struct slice state_prefix = {"state/", 6};
 static const struct slice quarantine_prefix = {"quarantine/", 11};
 static const struct slice bans_prefix = {"banned-key/", 11};
+static const struct slice ledger_prefix = {"ledger/", 7};
 static const struct slice root_key = {"internal-ca", 11};
 
 static struct keeper_name *keeper_find(const struct keeper *keeper, struct slice key, struct slice prefix)
@@ -185,6 +186,7 @@ static void keeper_load_finish(struct keeper *keeper)
         keeper_log_unreadable(keeper);
     if (keeper_misses_records(keeper))
         tick_start(&keeper->world.loop->ticker, &keeper->reload, KEEPER_RELOAD_MS);
+    keeper_revocations_load(keeper);
     keeper_look_all(keeper);
 }
 
@@ -211,6 +213,8 @@ static void keeper_load_next(struct keeper *keeper, enum keeper_stage stage)
         store->ops->list(store, quarantine_prefix, &keeper->load_call);
     else if (stage == STAGE_BANS)
         store->ops->list(store, bans_prefix, &keeper->load_call);
+    else if (stage == STAGE_LEDGERS)
+        store->ops->list(store, ledger_prefix, &keeper->load_call);
     else if (keeper->has_internal)
         store->ops->get(store, root_key, &keeper->load_call);
     else
@@ -236,6 +240,10 @@ static void keeper_load_done(struct store_call *call, enum store_result result, 
         return;
     case STAGE_BANS:
         keeper_bans_loaded(keeper, records, num_records);
+        keeper_load_next(keeper, STAGE_LEDGERS);
+        return;
+    case STAGE_LEDGERS:
+        keeper_ledger_take(keeper, records, num_records);
         keeper_load_next(keeper, STAGE_ROOT);
         return;
     case STAGE_ROOT:
@@ -354,7 +362,9 @@ static void keeper_lost(struct store_lock *lock)
 {
     struct keeper *keeper = container_of(lock, struct keeper, lock);
     keeper->writer = false;
+    keeper_ari_cancel_all(keeper);
     keeper_order_cancel_all(keeper);
+    keeper_revocations_free(keeper);
     keeper_log_standby(keeper);
     keeper->world.store->ops->lock(keeper->world.store, &keeper->lock);
 }

@@ -213,6 +213,7 @@ void keeper_order_succeeded(struct keeper_name *name)
     bool first = name->rank == ISSUER_FIRST;
     name->attempts.num_issued++;
     name->asked = NAME_NOT_ASKED;
+    name->wants_new = false;
     name_state_forgive(&name->state);
     if (!first) /* the next one begins with the first again, which has one failure left */
         name->state.num_ca_failures = KEEPER_CA_FAILURES - 1;
@@ -227,6 +228,7 @@ static void name_order_done(struct acme_order *order, const struct acme_result *
     struct keeper_name *name = ctx;
     (void)order;
     name->order = NULL;
+    keeper_ledger_close(name, result);
     if (name->other) /* it may have waited for this one */
         keeper_look_soon(name->other);
     if (result->issued) {
@@ -242,18 +244,27 @@ static void name_order_done(struct acme_order *order, const struct acme_result *
 
 static const char *name_order_reason(const struct keeper_name *name)
 {
-    if (name->asked != NAME_NOT_ASKED)
+    if (name->wants_new)
         return "asked for";
     if (!name_has_issued(name))
         return "first certificate";
     return name_suits_config(name) ? "renewal" : "another configuration";
 }
 
-static void name_order(struct keeper_name *name, enum issuer_rank rank)
+/* The certificate that the new one takes the place of (ACME-98): of the same CA, for the same name, of the same kind. */
+static bool name_write_predecessor(const struct keeper_name *name, enum issuer_rank rank, struct buf *out)
+{
+    struct slice directory_url = issuer_directory(&name->keeper->issuers[rank]);
+    return name_has_issued(name) && slice_eq(buf_slice(&name->directory_url), directory_url) &&
+           keeper_ari_id(name->cert, out);
+}
+
+static void name_order(struct keeper_name *name, enum issuer_rank rank, int64_t now_ms)
 {
     const struct keeper *keeper = name->keeper;
     struct order_setup setup;
-    struct buf record = {0};
+    struct buf record = {0}, replaces = {0};
+    bool predecessor = name_write_predecessor(name, rank, &replaces);
     keeper_order_record(name, rank, &record);
     name_setup(name, &setup);
     struct acme_order_spec spec = {.record = buf_slice(&record),
@@ -264,16 +275,20 @@ static void name_order(struct keeper_name *name, enum issuer_rank rank)
                                    .num_challenges = setup.num_challenges,
                                    .profiles = setup.profiles,
                                    .num_profiles = setup.num_profiles,
+                                   .replaces = buf_slice(&replaces),
                                    .preferred_chain = keeper->config->acme.preferred_chain,
                                    .done = name_order_done,
                                    .ctx = name};
     LOG_INFO_EVENT(keeper->world.log, "order_started", LOG_SLICE("name", name->text),
                    LOG_STR("reason", name_order_reason(name)), LOG_STR("key_type", key_type_name(name->key_type)),
+                   LOG_STR("window", keeper_renewal_note_order(name, predecessor, now_ms)),
                    LOG_SLICE("directory", issuer_directory(&keeper->issuers[rank])));
     name->next_attempt_ms = 0;
     name->rank = rank;
+    keeper_ledger_open(name, rank, now_ms);
     name->order = acme_order_new(keeper->issuers[rank].acme, &spec);
     buf_cleanup(&record);
+    buf_cleanup(&replaces);
 }
 
 /* Whatever is in the way looks again when it ends. */
@@ -295,7 +310,7 @@ static int64_t name_save_again(struct keeper_name *name, int64_t now_ms)
 
 static int64_t name_wanted_ms(struct keeper_name *name, int64_t now_ms)
 {
-    if (name->asked != NAME_NOT_ASKED)
+    if (name->wants_new)
         return 0;
     return name->state.held ? INT64_MAX : keeper_renewal_wanted_ms(name, now_ms);
 }
@@ -316,6 +331,13 @@ static int64_t name_next_ms(struct keeper_name *name, int64_t now_ms, int64_t ho
     return next_ms;
 }
 
+int64_t keeper_order_at_ms(struct keeper_name *name, int64_t now_ms)
+{
+    enum issuer_rank rank;
+    int64_t next_ms = name_next_ms(name, now_ms, name->quarantine.until_ms, &rank);
+    return greatest(next_ms, now_ms);
+}
+
 int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms)
 {
     int64_t hold_ms, look_ms;
@@ -330,9 +352,11 @@ int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms)
         return INT64_MAX;
     name_notice_setup(name);
     int64_t next_ms = name_next_ms(name, now_ms, hold_ms, &rank);
+    int64_t paced_ms = next_ms <= now_ms ? keeper_ledger_allows_ms(name, rank, now_ms) : 0;
+    next_ms = greatest(next_ms, paced_ms);
     look_ms = least(look_ms, keeper_preflight_look(name, now_ms, &next_ms));
     if (next_ms <= now_ms && !(name->other && name->other->order)) {
-        name_order(name, rank);
+        name_order(name, rank, now_ms);
         return INT64_MAX;
     }
     name->next_attempt_ms = next_ms == INT64_MAX ? 0 : next_ms;
@@ -346,6 +370,7 @@ void keeper_order_cancel(struct keeper_name *name)
         acme_order_cancel(name->order);
     name->order = NULL;
     name->next_attempt_ms = 0;
+    keeper_ledger_close(name, NULL);
 }
 
 void keeper_order_cancel_all(struct keeper *keeper)
@@ -360,6 +385,7 @@ void keeper_name_cleanup(struct keeper_name *name)
     keeper_preflight_cancel(name);
     if (name->save.busy)
         store->ops->cancel(store, &name->save.call);
+    keeper_ari_cancel(name);
     keeper_commit_forget(name);
     buf_cleanup(&name->save.directory_url);
     buf_cleanup(&name->save.profile);

@@ -85,6 +85,8 @@ void keeper_acknowledged(struct keeper *keeper, uint64_t generation)
         keeper_log_published(name);
     }
     keeper_challenges_acknowledged(keeper);
+    if (!list_empty(&keeper->revocations)) /* one may have waited for its replacement */
+        alarm_set(&keeper->look, 0);
 }
 
 void keeper_account_known(void *ctx, struct slice thumbprint)

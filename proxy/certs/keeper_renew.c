@@ -95,37 +95,23 @@ static void line_update(struct keeper *keeper, struct renew_line *line)
 
 /* ---- the command ---- */
 
-/* Of all lines: it has ended when all have, and well when all went well. */
-static enum keeper_command_state renew_state(const struct keeper_command *command)
-{
-    bool failed = false, all_ended = true;
-    enum keeper_command_state state = KEEPER_COMMAND_QUEUED;
-    for (size_t i = 0; i < command->num_lines; i++) {
-        enum keeper_command_state line = command->lines[i].state;
-        failed = failed || line == KEEPER_COMMAND_FAILED;
-        all_ended = all_ended && command_state_is_end(line);
-        if (!command_state_is_end(line) && line > state)
-            state = line;
-    }
-    return !all_ended ? state : failed ? KEEPER_COMMAND_FAILED : KEEPER_COMMAND_DONE;
-}
-
 void renew_look(struct keeper_command *command)
 {
     command->text.len = 0;
+    command->state = KEEPER_COMMAND_DONE;
     for (size_t i = 0; i < command->num_lines; i++) {
         line_update(command->keeper, &command->lines[i]);
         buf_append_slice(&command->text, buf_slice(&command->lines[i].text));
+        command->state = command_state_join(command->state, command->lines[i].state);
     }
-    command->state = renew_state(command);
 }
 
-static void renew_add(struct keeper_command *command, struct keeper_name *name, bool force)
+static void renew_add(struct keeper_command *command, struct keeper_name *name)
 {
     struct renew_line *line = &command->lines[command->num_lines++];
     *line = (struct renew_line){.num_issued = name->attempts.num_issued, .num_failed = num_failed(name)};
     buf_append_slice(&line->record, name->record);
-    name_ask(name, force);
+    name->next_attempt_ms = 0; /* that of before is not waited for */
 }
 
 bool renew_begin(struct keeper_command *command, const struct keeper_command_spec *spec, struct buf *out_refusal)
@@ -133,9 +119,14 @@ bool renew_begin(struct keeper_command *command, const struct keeper_command_spe
     struct keeper_name *name = command_name_of(command->keeper, spec->name, out_refusal);
     if (!name)
         return false;
-    renew_add(command, name, spec->force);
+    renew_add(command, name);
     if (name->other)
-        renew_add(command, name->other, spec->force);
+        renew_add(command, name->other);
+    if (keeper_renew(command->keeper, name->text, spec->force, NULL) != KEEPER_RENEWS) {
+        buf_printf(out_refusal, "%.*s cannot be ordered by this process; `portico status` says why",
+                   (int)name->text.len, name->text.ptr);
+        return false;
+    }
     renew_look(command);
     return true;
 }

@@ -1,9 +1,15 @@
 #include "acme/renewal.h"
+
 #include "certs/keeper_internal.h"
 
 bool name_has_issued(const struct keeper_name *name)
 {
     return name->cert && name->cert->source == CERT_ISSUED;
+}
+
+static bool name_state_is_of(const struct keeper_name *name, const struct cert *cert)
+{
+    return slice_eq(buf_slice(&name->state.serial), slice_str(cert->serial));
 }
 
 /* Where that instant has passed when it is chosen (a clock that is ahead, a CA that dates
@@ -16,16 +22,26 @@ void keeper_renewal_choose(struct keeper_name *name, const struct cert *cert, in
     int64_t due_ms = renewal_due_s(cert->not_before_s, cert->not_after_s, permille, keeper_random()) * 1000;
     if (due_ms <= now_ms && now_ms < until_ms)
         due_ms = now_ms + (until_ms - now_ms) / 2;
+    if (!name_state_is_of(name, cert)) { /* what the CA said of another certificate */
+        keeper_ari_cancel(name);
+        name_state_forget_window(state);
+    }
     state->renew_at_ms = due_ms > 0 ? due_ms : 1;
     state->renew_permille = permille;
     name_state_keep(&state->serial, slice_str(cert->serial));
 }
 
-static bool name_renewal_is_chosen(const struct keeper_name *name)
+bool keeper_renewal_is_chosen(const struct keeper_name *name)
 {
     const struct name_state *state = &name->state;
     return state->renew_at_ms && state->renew_permille == name->keeper->config->acme.renew_at_permille &&
-           slice_eq(buf_slice(&state->serial), slice_str(name->cert->serial));
+           name_state_is_of(name, name->cert);
+}
+
+struct renewal_plan keeper_renewal_plan(const struct keeper_name *name)
+{
+    struct renewal_cert cert = {name->cert->not_before_s * 1000, name->cert->not_after_s * 1000};
+    return renewal_plan(&cert, &name->state.window, name->state.renew_at_ms);
 }
 
 int64_t keeper_renewal_wanted_ms(struct keeper_name *name, int64_t now_ms)
@@ -34,9 +50,19 @@ int64_t keeper_renewal_wanted_ms(struct keeper_name *name, int64_t now_ms)
         return 0;
     if (now_ms >= name->cert->not_after_s * 1000)
         return 0;
-    if (!name_renewal_is_chosen(name)) {
+    if (!keeper_renewal_is_chosen(name)) {
         keeper_renewal_choose(name, name->cert, now_ms);
         keeper_state_dirty(name);
     }
-    return name->state.renew_at_ms;
+    return keeper_renewal_plan(name).renew_at_ms;
+}
+
+const char *keeper_renewal_note_order(struct keeper_name *name, bool predecessor, int64_t now_ms)
+{
+    struct name_state *state = &name->state;
+    bool known = predecessor && state->window.end_ms && name_state_is_of(name, name->cert);
+    state->window_met = !known                                      ? NAME_WINDOW_NONE
+                        : renewal_in_window(&state->window, now_ms) ? NAME_WINDOW_MET
+                                                                    : NAME_WINDOW_MISSED;
+    return name_window_text(state->window_met);
 }

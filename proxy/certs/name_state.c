@@ -30,9 +30,24 @@ void name_state_forgive(struct name_state *state)
     name_state_clear_problem(state);
 }
 
+const char *name_window_text(enum name_window window)
+{
+    static const char *const texts[] = {
+        [NAME_WINDOW_NONE] = "none", [NAME_WINDOW_MET] = "met", [NAME_WINDOW_MISSED] = "missed"};
+    return texts[window];
+}
+
+void name_state_forget_window(struct name_state *state)
+{
+    state->window = (struct renewal_window){0};
+    state->ask_at_ms = state->num_ask_failures = 0;
+    buf_cleanup(&state->explanation);
+}
+
 void name_state_cleanup(struct name_state *state)
 {
     name_state_clear_problem(state);
+    name_state_forget_window(state);
     buf_cleanup(&state->serial);
     buf_cleanup(&state->directory_url);
     buf_cleanup(&state->fallback_url);
@@ -67,6 +82,52 @@ static void put_fallback(struct json_writer *w, const struct name_state *state)
     json_end_object(w);
 }
 
+static void put_window(struct json_writer *w, const struct name_state *state)
+{
+    json_put_int(w, "ask_at_ms", state->ask_at_ms);
+    json_put_int(w, "ask_failures", state->num_ask_failures);
+    json_put_str(w, "window_met", name_window_text(state->window_met));
+    if (!state->window.end_ms)
+        return;
+    json_key(w, "window");
+    json_object(w);
+    json_put_int(w, "start_ms", state->window.start_ms);
+    json_put_int(w, "end_ms", state->window.end_ms);
+    json_put_int(w, "chosen_ms", state->window.chosen_ms);
+    put_kept(w, "explanation", &state->explanation);
+    json_end_object(w);
+}
+
+static void get_window(struct name_state *state, const struct json *json)
+{
+    const int64_t last_ms = INT64_C(253402300800000); /* the year 10000 */
+    const struct json *part = json_get(json, "window");
+    struct renewal_window window = {0};
+    struct slice met = json_get_string(json, "window_met");
+    json_get_int(json, "ask_at_ms", 0, last_ms, &state->ask_at_ms);
+    json_get_int(json, "ask_failures", 0, UINT32_MAX, &state->num_ask_failures);
+    for (enum name_window at = NAME_WINDOW_NONE; at < NUM_NAME_WINDOWS; at++)
+        if (slice_eq(met, slice_str(name_window_text(at))))
+            state->window_met = at;
+    if (!json_get_int(part, "start_ms", -last_ms, last_ms, &window.start_ms) ||
+        !json_get_int(part, "end_ms", window.start_ms + 1, last_ms, &window.end_ms) ||
+        !json_get_int(part, "chosen_ms", window.start_ms, window.end_ms - 1, &window.chosen_ms))
+        return;
+    state->window = window;
+    name_state_keep(&state->explanation, json_get_string(part, "explanation"));
+}
+
+static void put_ledgers(struct json_writer *w, const struct name_state *state)
+{
+    ledger_name_write(&state->ledger, w);
+    if (!state->fallback_ledger.set_full_ms && !state->fallback_ledger.failures_full_ms)
+        return;
+    json_key(w, "fallback_ledger");
+    json_object(w);
+    ledger_name_write(&state->fallback_ledger, w);
+    json_end_object(w);
+}
+
 static void get_fallback(struct name_state *state, const struct json *json)
 {
     if (!json || json->kind != JSON_OBJECT)
@@ -83,6 +144,8 @@ void name_state_write(const struct name_state *state, struct buf *out)
     json_put_int(&w, "renew_at_ms", state->renew_at_ms);
     json_put_int(&w, "renew_permille", state->renew_permille);
     put_kept(&w, "serial", &state->serial);
+    put_window(&w, state);
+    put_ledgers(&w, state);
     put_kept(&w, "directory", &state->directory_url);
     backoff_write(&state->backoff, &w);
     json_put_int(&w, "ca_failures", state->num_ca_failures);
@@ -114,6 +177,9 @@ bool name_state_read(struct name_state *state, struct slice text)
         json_get_int(json, "renew_at_ms", 0, INT64_MAX / 2, &state->renew_at_ms);
         json_get_int(json, "renew_permille", 0, 1000, &state->renew_permille);
         name_state_keep(&state->serial, json_get_string(json, "serial"));
+        get_window(state, json);
+        state->ledger = ledger_name_read(json);
+        state->fallback_ledger = ledger_name_read(json_get(json, "fallback_ledger"));
         name_state_keep(&state->directory_url, json_get_string(json, "directory"));
         state->held = json_get_bool(json, "held");
         get_fallback(state, json_get(json, "fallback"));

@@ -65,10 +65,16 @@ static void print_names(FILE *file, const struct config *config)
         print_site(file, name->site);
         fprintf(file, "  (certificate of %s)\n", issuer_text(config, name));
     }
-    if (config->num_names)
+    if (config->names_from_certificate)
+        fputs("the names of the certificates of one's own ", file);
+    else if (config->on_demand_ask.len)
+        fputs(config->num_names ? "other names that PORTICO_ON_DEMAND_ASK allows "
+                                : "every name that PORTICO_ON_DEMAND_ASK allows ",
+              file);
+    else if (config->num_names)
         return;
-    fputs(config->names_from_certificate ? "the names of the certificate " : "every name, over plain HTTP alone ",
-          file);
+    else
+        fputs("every name, over plain HTTP alone ", file);
     print_site(file, &config->default_site);
     putc('\n', file);
 }

@@ -42,6 +42,8 @@ int cli_drain(const struct cli_call *call);
 int cli_renew(const struct cli_call *call);
 /* [--json]: a table of the names; 0, or 1 where one has no valid certificate, or one that ends soon. */
 int cli_status(const struct cli_call *call);
+/* The local CA's root as PEM, and how to trust it on err; 0, or 1 where there is none. */
+int cli_ca(const struct cli_call *call);
 /* [--json] [NAME]: why certificates will not come, or did not; 0, or 1 where something fails. */
 int cli_doctor(const struct cli_call *call);
 /* [NAME]: the CAA and dns-persist-01 records of the names; 0, or 1 where something of them is not known. */

@@ -18,6 +18,8 @@ const struct command manual_commands[] = {
      "why certificates will not come, or did not: DNS, port 80, CAA, clock, CA, storage; 1 where something fails"},
     {"dns", cli_dns, "[NAME]", "the DNS records to paste: CAA for this account alone, and those of dns-persist-01"},
     {"drain", cli_drain, "", "ask the running process to finish what it does and end, as TERM does"},
+    {"ca", cli_ca, "",
+     "the local CA's root in PEM; on standard error its fingerprint, and how machines come to trust it"},
     {"version", cli_version, "", "this version and its libraries'"},
     {"help", cli_help, "", "this text; `--man` makes the man page of it, `--markdown` the table of variables"},
     {"--version", cli_version, "", NULL},

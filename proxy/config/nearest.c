@@ -46,7 +46,7 @@ void nearest_offer(struct nearest *nearest, struct slice word, struct slice cand
 {
     size_t distance = is_beginning(word, candidate) ? 1 : nearest_distance(word, candidate);
     size_t enough = word.len < 6 ? 2 : word.len / 3;
-    if (distance > enough || (nearest->best.ptr && distance >= nearest->distance))
+    if (distance > enough || distance >= word.len || (nearest->best.ptr && distance >= nearest->distance))
         return;
     nearest->best = candidate;
     nearest->distance = distance;

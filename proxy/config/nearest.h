@@ -10,7 +10,7 @@ enum { NEAREST_MAX_BYTES = 64 };
 size_t nearest_distance(struct slice a, struct slice b);
 
 /* Walks the candidates: *best becomes this one where it is nearer than what is there and near enough to be meant
- * (a third of the word's length, or all of it in front of an underscore). Begin with an empty struct nearest. */
+ * (a third of the word's length, or all of it in front of an underscore; never where no letter stays). Begin with an empty struct nearest. */
 struct nearest {
     struct slice best; /* ptr NULL: none yet */
     size_t distance;

@@ -15,13 +15,25 @@ static struct ledger_order order_of(enum ledger_kind kind, const char *domain, s
     return (struct ledger_order){.kind = kind, .domain = slice_str(domain), .name = name};
 }
 
-/* Places one as soon as it may be; returns when that was. */
-static int64_t place(struct ledger *ledger, const struct ledger_order *order, int64_t now_ms)
+/* An order that goes through at once. */
+static void spend(struct ledger *ledger, const struct ledger_order *order, int64_t now_ms)
+{
+    ledger_open(ledger, order, now_ms);
+    ledger_close(ledger, order, LEDGER_ISSUED, now_ms);
+}
+
+static int64_t ready(const struct ledger *ledger, const struct ledger_order *order, int64_t now_ms)
 {
     enum ledger_limit limit;
     int64_t ready_ms = ledger_ready_ms(ledger, order, now_ms, &limit);
-    int64_t at_ms = ready_ms > now_ms ? ready_ms : now_ms;
-    ledger_spend(ledger, order, at_ms);
+    return ready_ms > now_ms ? ready_ms : now_ms;
+}
+
+/* Places one as soon as it may be; returns when that was. */
+static int64_t place(struct ledger *ledger, const struct ledger_order *order, int64_t now_ms)
+{
+    int64_t at_ms = ready(ledger, order, now_ms);
+    spend(ledger, order, at_ms);
     return at_ms;
 }
 
@@ -89,8 +101,9 @@ static void failed_validations_are_paced(void)
     struct ledger_order order = order_of(LEDGER_NEW, "a.example", &name);
     ledger_init(&ledger, production);
     for (int i = 0; i < 5; i++) {
-        CHECK_INT(place(&ledger, &order, begin_ms), begin_ms);
-        ledger_give_back(&ledger, &order, LEDGER_FAILED_VALIDATION, begin_ms);
+        CHECK_INT(ready(&ledger, &order, begin_ms), begin_ms);
+        ledger_open(&ledger, &order, begin_ms);
+        ledger_close(&ledger, &order, LEDGER_FAILED_VALIDATION, begin_ms);
     }
     CHECK_INT(ledger_ready_ms(&ledger, &order, begin_ms, &limit) - begin_ms, 12 * minute_ms);
     CHECK_INT(limit, LEDGER_FAILURES);
@@ -116,6 +129,38 @@ static void what_is_exempt_costs_nothing(void)
     ledger_cleanup(&ledger);
 }
 
+/* Fifty at once are as many as may become certificates; each that does not makes room for another. */
+static void orders_under_way_count(void)
+{
+    struct ledger ledger, again;
+    struct ledger_name names[50] = {{0}};
+    struct buf text = {0};
+    struct ledger_order order = order_of(LEDGER_NEW, "a.example", &names[0]);
+    ledger_init(&ledger, production);
+    for (int i = 0; i < 50; i++) {
+        CHECK_INT(ready(&ledger, &order, begin_ms), begin_ms);
+        order = order_of(LEDGER_NEW, "a.example", &names[i]);
+        ledger_open(&ledger, &order, begin_ms);
+    }
+    CHECK_INT(ready(&ledger, &order, begin_ms), begin_ms + 12096 * second_ms);
+    ledger_write(&ledger, begin_ms, &text); /* a crash */
+    ledger_init(&again, production);
+    CHECK(ledger_read(&again, buf_slice(&text), begin_ms));
+    CHECK_INT(ready(&again, &order, begin_ms), begin_ms);
+    ledger_cleanup(&again);
+    ledger_close(&ledger, &order, LEDGER_FAILED, begin_ms);
+    CHECK_INT(ready(&ledger, &order, begin_ms), begin_ms);
+    ledger_open(&ledger, &order, begin_ms);
+    for (int i = 0; i < 50; i++) {
+        order = order_of(LEDGER_NEW, "a.example", &names[i]);
+        ledger_close(&ledger, &order, LEDGER_ISSUED, begin_ms);
+        CHECK_INT(names[i].set_full_ms, begin_ms + 120960 * second_ms);
+    }
+    CHECK_INT(ready(&ledger, &order, begin_ms), begin_ms + 12096 * second_ms);
+    ledger_cleanup(&ledger);
+    buf_cleanup(&text);
+}
+
 static void an_order_that_was_not_placed_costs_nothing(void)
 {
     struct ledger ledger;
@@ -124,8 +169,9 @@ static void an_order_that_was_not_placed_costs_nothing(void)
     struct ledger_order order = order_of(LEDGER_NEW, "a.example", &name);
     ledger_init(&ledger, production);
     for (int i = 0; i < 1000; i++) {
-        CHECK_INT(place(&ledger, &order, begin_ms), begin_ms);
-        ledger_give_back(&ledger, &order, LEDGER_NOT_PLACED, begin_ms);
+        CHECK_INT(ready(&ledger, &order, begin_ms), begin_ms);
+        ledger_open(&ledger, &order, begin_ms);
+        ledger_close(&ledger, &order, LEDGER_NOT_PLACED, begin_ms);
     }
     CHECK(ledger_ready_ms(&ledger, &order, begin_ms, &limit) <= begin_ms);
     ledger_cleanup(&ledger);
@@ -157,8 +203,9 @@ static void only_known_directories_have_numbers(void)
         struct ledger ledger;
         ledger_init(&ledger, slice_str(others[i]));
         for (int at = 0; at < 400; at++)
-            CHECK_INT(place(&ledger, &order, begin_ms), begin_ms);
-        ledger_give_back(&ledger, &order, LEDGER_FAILED_VALIDATION, begin_ms);
+            CHECK_INT(ready(&ledger, &order, begin_ms), begin_ms);
+        ledger_open(&ledger, &order, begin_ms);
+        ledger_close(&ledger, &order, LEDGER_FAILED_VALIDATION, begin_ms);
         CHECK_INT(name.set_full_ms + name.failures_full_ms + ledger.orders_full_ms, 0);
         ledger_cleanup(&ledger);
     }
@@ -177,8 +224,9 @@ static void staging_has_numbers_of_its_own(void)
     struct ledger_order order = order_of(LEDGER_NEW, "a.example", &name);
     ledger_init(&ledger, staging);
     for (int i = 0; i < 200; i++) {
-        CHECK_INT(place(&ledger, &order, begin_ms), begin_ms);
-        ledger_give_back(&ledger, &order, LEDGER_FAILED_VALIDATION, begin_ms);
+        CHECK_INT(ready(&ledger, &order, begin_ms), begin_ms);
+        ledger_open(&ledger, &order, begin_ms);
+        ledger_close(&ledger, &order, LEDGER_FAILED_VALIDATION, begin_ms);
     }
     CHECK_INT(ledger_ready_ms(&ledger, &order, begin_ms, &limit) - begin_ms, 18 * second_ms);
     ledger_cleanup(&ledger);
@@ -261,13 +309,13 @@ static void predicted_or_not(void)
     struct problem problem = limited("too many certificates (5) already issued for this exact set of identifiers", 0);
     ledger_init(&ledger, production);
     for (int i = 0; i < 5; i++)
-        ledger_spend(&ledger, &order, begin_ms);
-    ledger_spend(&ledger, &order, begin_ms);
-    ledger_give_back(&ledger, &order, LEDGER_NOT_PLACED, begin_ms);
+        spend(&ledger, &order, begin_ms);
+    ledger_open(&ledger, &order, begin_ms);
+    ledger_close(&ledger, &order, LEDGER_NOT_PLACED, begin_ms);
     CHECK(ledger_correct(&ledger, &order, &problem, begin_ms).predicted);
     name = (struct ledger_name){0};
-    ledger_spend(&ledger, &order, begin_ms);
-    ledger_give_back(&ledger, &order, LEDGER_NOT_PLACED, begin_ms);
+    ledger_open(&ledger, &order, begin_ms);
+    ledger_close(&ledger, &order, LEDGER_NOT_PLACED, begin_ms);
     CHECK(!ledger_correct(&ledger, &order, &problem, begin_ms).predicted);
     CHECK(ledger_correct(&ledger, &order, &problem, begin_ms).predicted); /* it is known now */
     ledger_cleanup(&ledger);
@@ -284,19 +332,19 @@ static void domains_are_bounded(void)
     for (int i = 0; i < 5000; i++) {
         snprintf(domain, sizeof domain, "n%d.example", i);
         struct ledger_order order = order_of(LEDGER_NEW, domain, &name);
-        ledger_spend(&ledger, &order, begin_ms + i);
+        spend(&ledger, &order, begin_ms + i);
         CHECK(ledger.num_domains <= LEDGER_MAX_DOMAINS);
     }
     enum ledger_limit limit;
     name = (struct ledger_name){0};
     for (int i = 0; i < 50; i++) { /* the latest is remembered */
         struct ledger_order order = order_of(LEDGER_NEW, "n4999.example", &name);
-        ledger_spend(&ledger, &order, begin_ms + 5000);
+        spend(&ledger, &order, begin_ms + 5000);
     }
     struct ledger_order order = order_of(LEDGER_NEW, "n4999.example", &(struct ledger_name){0});
     CHECK(ledger_ready_ms(&ledger, &order, begin_ms + 5000, &limit) > begin_ms + 5000);
     order = order_of(LEDGER_NEW, "z.example", &name);
-    ledger_spend(&ledger, &order, begin_ms + 30 * day_ms); /* the others are full again: no news */
+    spend(&ledger, &order, begin_ms + 30 * day_ms); /* the others are full again: no news */
     CHECK(ledger.num_domains < LEDGER_MAX_DOMAINS);
     ledger_cleanup(&ledger);
 }
@@ -309,7 +357,7 @@ static void a_clock_that_was_ahead(void)
     enum ledger_limit limit;
     struct ledger_order order = order_of(LEDGER_NEW, "a.example", &name);
     ledger_init(&ledger, production);
-    ledger_spend(&ledger, &order, begin_ms + 365 * day_ms);
+    spend(&ledger, &order, begin_ms + 365 * day_ms);
     CHECK(ledger_ready_ms(&ledger, &order, begin_ms, &limit) <= begin_ms + 7 * day_ms);
     ledger_cleanup(&ledger);
 }
@@ -325,7 +373,7 @@ static void it_is_written_and_read(void)
     ledger_init(&ledger, production);
     for (int i = 0; i < 60; i++) {
         struct ledger_order order = order_of(LEDGER_NEW, i % 2 ? "a.example" : "\xc3\xbc.example", &names[i]);
-        ledger_spend(&ledger, &order, begin_ms);
+        spend(&ledger, &order, begin_ms);
     }
     ledger_write(&ledger, begin_ms, &text);
     ledger_init(&again, production);
@@ -357,7 +405,7 @@ static void the_longest_text_can_be_read_again(void)
     for (int i = 0; i < LEDGER_MAX_DOMAINS; i++) {
         snprintf(domain, sizeof domain, "%0250d", i);
         struct ledger_order order = order_of(LEDGER_NEW, domain, &name);
-        ledger_spend(&ledger, &order, begin_ms);
+        spend(&ledger, &order, begin_ms);
     }
     ledger_write(&ledger, begin_ms, &text);
     CHECK(text.len <= LIMIT_JSON_BYTES);
@@ -418,6 +466,7 @@ int main(void)
     RUN(a_set_is_paced);
     RUN(failed_validations_are_paced);
     RUN(what_is_exempt_costs_nothing);
+    RUN(orders_under_way_count);
     RUN(an_order_that_was_not_placed_costs_nothing);
     RUN(the_floor_wins);
     RUN(only_known_directories_have_numbers);

@@ -24,14 +24,6 @@ static const char *serial_of(const struct side *side)
     return side_serves(side, "a.example")->serial;
 }
 
-static void ask(const struct side *side, bool force)
-{
-    struct keeper_name *name = map_get(&side->keeper->by_name, SLICE_LIT("a.example"));
-    name_ask(name, force);
-    if (name->other)
-        name_ask(name->other, force);
-}
-
 /* A CA whose clock is three hours ahead of ours. */
 static struct side *start_ahead(struct kw *world)
 {
@@ -116,10 +108,10 @@ static void nothing_is_ordered_for_34_hours(void)
     world.ca.stolen_key = NULL;
     kw_pass(&world, 33 * hour_ms);
     CHECK_INT(world.ca.num_orders, 2);
-    ask(side, false);
+    CHECK_INT(keeper_renew(side->keeper, SLICE_LIT("a.example"), false, NULL), KEEPER_RENEWS);
     kw_rest(&world);
     CHECK_INT(world.ca.num_orders, 2); /* not by asking, but by force */
-    ask(side, true);
+    CHECK_INT(keeper_renew(side->keeper, SLICE_LIT("a.example"), true, NULL), KEEPER_RENEWS);
     kw_pass(&world, minute_ms);
     CHECK_INT(world.ca.num_orders, 3);
     CHECK(is_issued(side));
@@ -216,17 +208,21 @@ static void a_damaged_one_is_given_up(void)
 static void renewed_when_asked(void)
 {
     struct kw world;
+    int64_t at_ms = 0;
     kw_init(&world);
-    struct side *side = kw_start_domains(&world, "a.example");
+    struct side *side = kw_start_domains(&world, "a.example,localhost");
     kw_pass(&world, minute_ms);
     char *serial = mem_strdup(serial_of(side));
-    ask(side, false);
+    unsigned before = world.ca.num_orders;
+    CHECK_INT(keeper_renew(side->keeper, SLICE_LIT("b.example"), false, NULL), KEEPER_RENEWS_NO_NAME);
+    CHECK_INT(keeper_renew(side->keeper, SLICE_LIT("a.example"), false, &at_ms), KEEPER_RENEWS);
+    CHECK_INT(at_ms, world.wall_ms);
     kw_pass(&world, minute_ms);
-    CHECK_INT(world.ca.num_orders, 2);
+    CHECK_INT(world.ca.num_orders, before + 1);
     CHECK(strcmp(serial_of(side), serial) != 0);
     CHECK_INT(kw_logged(&world, "\"order_started\"", "asked for"), 1);
     kw_pass(&world, day_ms);
-    CHECK_INT(world.ca.num_orders, 2); /* once */
+    CHECK_INT(world.ca.num_orders, before + 1); /* once */
     mem_free(serial);
     kw_cleanup(&world);
 }
@@ -235,6 +231,7 @@ static void renewed_when_asked(void)
 static void what_the_ca_asked_for_holds(void)
 {
     struct kw world;
+    int64_t at_ms = 0;
     kw_init(&world);
     struct ca_script *script = scripted_ca_script(&world.ca, CA_NEW_ORDER);
     script->status = 403;
@@ -242,34 +239,37 @@ static void what_the_ca_asked_for_holds(void)
     struct side *side = kw_start_domains(&world, "a.example");
     kw_pass(&world, minute_ms);
     CHECK_INT(world.ca.num_at[CA_NEW_ORDER], 1);
-    ask(side, false);
+    CHECK_INT(keeper_renew(side->keeper, SLICE_LIT("a.example"), false, NULL), KEEPER_RENEWS);
     kw_pass(&world, minute_ms);
     CHECK_INT(world.ca.num_at[CA_NEW_ORDER], 2);
     script->status = 429;
     script->type = "rateLimited";
     script->retry_after = "7200";
-    ask(side, false);
+    CHECK_INT(keeper_renew(side->keeper, SLICE_LIT("a.example"), false, NULL), KEEPER_RENEWS);
     kw_pass(&world, minute_ms);
     CHECK_INT(world.ca.num_at[CA_NEW_ORDER], 3);
-    ask(side, false);
+    CHECK_INT(keeper_renew(side->keeper, SLICE_LIT("a.example"), false, &at_ms), KEEPER_RENEWS);
+    CHECK(at_ms > world.wall_ms + 110 * minute_ms && at_ms <= world.wall_ms + 120 * minute_ms);
     kw_pass(&world, 100 * minute_ms);
     CHECK_INT(world.ca.num_at[CA_NEW_ORDER], 3);
     world.ca.num_scripts = 0;
-    ask(side, true);
+    CHECK_INT(keeper_renew(side->keeper, SLICE_LIT("a.example"), true, &at_ms), KEEPER_RENEWS);
+    CHECK_INT(at_ms, world.wall_ms);
     kw_pass(&world, minute_ms);
     CHECK(is_issued(side));
     kw_cleanup(&world);
 }
 
-static void both_lines_are(void)
+static void both_lines_and_standbys(void)
 {
     static const char *const both[] = {"PORTICO_DOMAINS=a.example", "PORTICO_ACME_KEY_TYPE=p256,rsa2048", NULL};
     struct kw world;
     kw_init(&world);
-    struct side *side = kw_start(&world, both);
+    struct side *side = kw_start(&world, both), *standby = kw_start(&world, both);
     kw_pass(&world, minute_ms);
     CHECK_INT(world.ca.num_certificates, 2);
-    ask(side, false);
+    CHECK_INT(keeper_renew(standby->keeper, SLICE_LIT("a.example"), true, NULL), KEEPER_RENEWS_STANDBY);
+    CHECK_INT(keeper_renew(side->keeper, SLICE_LIT("a.example"), false, NULL), KEEPER_RENEWS);
     kw_pass(&world, minute_ms);
     CHECK_INT(world.ca.num_certificates, 4);
     kw_cleanup(&world);
@@ -292,7 +292,7 @@ static void what_is_held_is_not_renewed_until_asked(void)
     CHECK_INT(world.ca.num_orders, 1);
     CHECK(side_view(side, "a.example").held);
     CHECK(is_issued(side)); /* better than nothing */
-    ask(side, false);
+    CHECK_INT(keeper_renew(side->keeper, SLICE_LIT("a.example"), false, NULL), KEEPER_RENEWS);
     kw_pass(&world, minute_ms);
     CHECK_INT(world.ca.num_orders, 2);
     CHECK(!side_view(side, "a.example").held);
@@ -354,7 +354,7 @@ int main(void)
     RUN(a_damaged_one_is_given_up);
     RUN(renewed_when_asked);
     RUN(what_the_ca_asked_for_holds);
-    RUN(both_lines_are);
+    RUN(both_lines_and_standbys);
     RUN(what_is_held_is_not_renewed_until_asked);
     RUN(a_disclosed_key_is_not_served);
     return checks_done();

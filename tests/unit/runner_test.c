@@ -3,6 +3,7 @@
 #include "net/runner.h"
 
 #include <errno.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -361,6 +362,7 @@ static void run_apart(void (*test)(void))
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN); /* as main does */
+    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC); /* what whoever runs the tests has left open */
     if (!mkdtemp(directory))
         return 1;
     RUN_APART(arguments_and_an_environment_without_secrets);

@@ -45,7 +45,8 @@ static void file_at(const char *name)
 
 static void world_make(void)
 {
-    static const char *const directories[] = {"vol", "vol/..one", "live", "archive", "run", "elsewhere"};
+    static const char *const directories[] = {"vol", "vol/..one", "live",  "archive",
+                                              "run", "elsewhere", "certs", "pairs"};
     char made[] = "/tmp/portico-sandbox-XXXXXX";
     CHECK(mkdtemp(made) != NULL);
     CHECK(realpath(made, base) != NULL);
@@ -54,6 +55,9 @@ static void world_make(void)
     file_at("vol/..one/key");
     file_at("archive/key1");
     file_at("elsewhere/secret");
+    FILE *pair = fopen(at("pairs/both1.pem"), "w");
+    CHECK(pair && fputs("-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n", pair) >= 0 && fclose(pair) == 0);
+    CHECK_INT(symlink("../pairs/both1.pem", at("certs/both.pem")), 0);
     CHECK_INT(symlink("..one", at("vol/..data")), 0);
     CHECK_INT(symlink("..data/key", at("vol/key")), 0);
     CHECK_INT(symlink("../archive/key1", at("live/key")), 0);
@@ -116,6 +120,27 @@ static void a_link_is_granted_where_it_leads(void)
     struct sandbox *sandbox = sandbox_new(config, NULL);
     CHECK_INT(granted(sandbox, at("live")), 1);
     CHECK_INT(granted(sandbox, at("archive")), 1); /* key2 will stand there */
+    sandbox_free(sandbox);
+    config_unref(config);
+}
+
+/* What is exported is made, with the directory; certificates of one's own are read where they stand, and where links lead. */
+static void directories_of_certificates(void)
+{
+    char certs[PATH_MAX + 32], exported[PATH_MAX + 32], storage[PATH_MAX + 32];
+    snprintf(storage, sizeof storage, "PORTICO_STORAGE=%s", at("storage"));
+    snprintf(certs, sizeof certs, "PORTICO_TLS_CERT_DIR=%s", at("certs"));
+    snprintf(exported, sizeof exported, "PORTICO_EXPORT_DIR=%s", at("exported"));
+    struct config *config = NULL;
+    struct config_mistakes mistakes = {0};
+    struct stat status;
+    CHECK(config_load((const char *const[]){storage, certs, exported, NULL}, &config, &mistakes));
+    config_mistakes_cleanup(&mistakes);
+    struct sandbox *sandbox = sandbox_new(config, NULL);
+    CHECK_INT(granted(sandbox, at("certs")), 1);
+    CHECK_INT(granted(sandbox, at("pairs")), 1);
+    CHECK_INT(granted(sandbox, at("exported")), 2);
+    CHECK(stat(at("exported"), &status) == 0 && (status.st_mode & 07777) == 0750);
     sandbox_free(sandbox);
     config_unref(config);
 }
@@ -305,6 +330,7 @@ int main(void)
     RUN(directories_are_granted_and_files_never);
     RUN(a_link_is_granted_where_it_leads);
     RUN(every_runtime_directory_is_granted);
+    RUN(directories_of_certificates);
     RUN(landlock_holds);
     RUN(seccomp_holds);
     RUN(seccomp_holds_for_all_threads);
