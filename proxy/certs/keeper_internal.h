@@ -82,12 +82,6 @@ struct name_quarantine {
     int64_t retry_ms; /* wall clock: it is stored again, where that failed */
 };
 
-/* A question that runs, where query.call.acme is set. */
-struct ari_slot {
-    struct acme_ari_query query;
-    struct keeper_name *name;
-};
-
 /* What we see of the name ourselves, before the CA does: keeper_preflight.c. */
 struct name_preflight {
     struct preflight_run run;
@@ -95,6 +89,12 @@ struct name_preflight {
     int64_t next_ms;    /* wall clock: not looked at again before; 0: it was not looked at yet */
     int64_t hold_ms;    /* wall clock: the first order waits until then at the longest; 0: it was not held */
     unsigned num_known; /* keeper->num_accounts_known when it began */
+};
+
+/* A question that runs, where query.call.acme is set. */
+struct ari_slot {
+    struct acme_ari_query query;
+    struct keeper_name *name;
 };
 
 /* Somebody wants a new certificate now: our own back-off is passed over, or the CA's Retry-After too. */
