@@ -173,6 +173,7 @@ static void keeper_silence(struct keeper *keeper)
         store->ops->cancel(store, &keeper->state_call);
     for (size_t i = 0; i < NUM_ISSUERS; i++)
         keeper_ledger_end(&keeper->issuers[i]);
+    keeper_demand_stop(keeper);
     keeper_free_names(keeper);
     due_queue_cleanup(&keeper->due);
     keeper_root_free(keeper);
@@ -201,6 +202,7 @@ struct err keeper_new(const struct keeper_world *world, const struct config *con
     keeper_bans_init(keeper);
     keeper_state_init(keeper);
     keeper_commands_init(keeper);
+    keeper_demand_init(keeper);
     struct internal_ca *root = NULL;
     struct err err = own_certs_new(config, NULL, &keeper->own, out_mistake);
     if (!err_is(err))

@@ -369,6 +369,8 @@ int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms)
         return INT64_MAX;
     name_notice_setup(name);
     int64_t next_ms = name_next_ms(name, now_ms, hold_ms, &rank);
+    if (next_ms <= now_ms)
+        next_ms = greatest(next_ms, keeper_demand_allows_ms(name, now_ms));
     if (next_ms > now_ms) /* that is what it waits for */
         name->paced_by = LEDGER_UNKNOWN;
     int64_t paced_ms = next_ms <= now_ms ? keeper_ledger_allows_ms(name, rank, now_ms) : 0;

@@ -15,6 +15,7 @@ static const struct {
     [KEEPER_WHY_LIMIT] = {"limit", "limit of the CA"},
     [KEEPER_WHY_QUARANTINE] = {"quarantine", "what was issued does not work here"},
     [KEEPER_WHY_PREFLIGHT] = {"preflight", "a check from here comes first"},
+    [KEEPER_WHY_PERMISSION] = {"permission", "ON_DEMAND_ASK is asked first"},
     [KEEPER_WHY_HELD] = {"held", "held until it is renewed by command"},
 };
 
@@ -68,6 +69,8 @@ enum keeper_why keeper_why_next(const struct keeper_name *name)
         return KEEPER_WHY_NONE;
     if (name->state.held && !name->wants_new)
         return KEEPER_WHY_HELD;
+    if (name->on_demand && (at_ms ? name->ask_at_ms == at_ms : name->reviewing))
+        return KEEPER_WHY_PERMISSION;
     if (!at_ms)
         return name->preflight.run.job ? KEEPER_WHY_PREFLIGHT : KEEPER_WHY_NONE;
     if (is_renewal(name) && keeper_renewal_plan(name).renew_at_ms == at_ms)

@@ -27,11 +27,12 @@ static void put_str(struct json_writer *w, const char *key, const char *value)
 /* When the CA would like the certificate to be replaced, and what came of that. */
 static void put_window(struct json_writer *w, const struct keeper_window *window)
 {
-    json_key(w, "window");
+    json_key(w, "renewal_window");
     json_object(w);
     put_time(w, "start", window->start_ms);
     put_time(w, "end", window->end_ms);
     put_time(w, "chosen", window->chosen_ms);
+    put_str(w, "renewed_by", window->reason);
     put_slice(w, "explanation", window->explanation);
     json_end_object(w);
 }

@@ -94,7 +94,7 @@ def test_the_window_of_the_ca_is_drawn(page, launch, backends, newer_pebbles):
     portico = launch(backends(), DOMAINS="a.test", **pebble.variables())
     portico.wait_event("renewal_window")
     entry = portico.status_of("a.test")
-    window = entry["certificate"]["window"]
+    window = entry["certificate"]["renewal_window"]
     assert window["start"] <= window["chosen"] < window["end"]
     assert (entry["next_reason"], entry["challenge"], entry["certificate"]["key"]) == ("window", "http-01", "p256")
     assert entry["next_attempt"] == window["chosen"]
@@ -222,7 +222,7 @@ GALLERY = """(() => {
   const day = 86400e3, now = Date.parse(status.now), at = (days) => new Date(now + days * day).toISOString();
   const issued = (from, to, more) => ({ source: 'issued', serial: '1f', issuer: 'YE1', key: 'p256', not_before: at(from),
     not_after: at(to), directory: 'https://acme-v02.api.letsencrypt.org/directory', ...more });
-  const window = (from, to, chosen, more) => ({ renewal_at: at(chosen), window: { start: at(from), end: at(to), chosen: at(chosen), ...more } });
+  const window = (from, to, chosen, more) => ({ renewal_at: at(chosen), renewal_window: { start: at(from), end: at(to), chosen: at(chosen), ...more } });
   const name = (name, certificate, more) => ({ name, managed: true, certificate, failures: 0, challenge: 'http-01', renewed_in_window: 'none', ...more });
   const problem = (kind, type, sentence, more) => ({ at: at(-0.1), class: kind, type, sentence, ...more });
   const placeholder = { source: 'placeholder', serial: '0', issuer: 'x', not_before: at(0), not_after: at(1) };

@@ -112,7 +112,7 @@ static void a_window_is_told(void)
     CHECK_INT(num_of(text, "portico_certificate_renewal_window_start_seconds{"), 1);
     check_has(text, "portico_acme_next_attempt_reason{name=\"a.example.com\",reason=\"window\"} 1\n");
     const struct json *told = status_name(&world, side, &arena, &out);
-    const struct json *certificate = json_get(told, "certificate"), *window = json_get(certificate, "window");
+    const struct json *certificate = json_get(told, "certificate"), *window = json_get(certificate, "renewal_window");
     CHECK_SLICE(json_get_string(told, "next_reason"), "window");
     CHECK_SLICE(json_get_string(told, "challenge"), "http-01");
     CHECK_SLICE(json_get_string(told, "renewed_in_window"), "none");

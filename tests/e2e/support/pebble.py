@@ -93,6 +93,10 @@ class Pebble:
     def intermediate(self):
         return parse(self._get("/intermediates/0"))
 
+    def revocation(self, serial):
+        """{"Status": "Valid"} or {"Status": "Revoked", "Reason": 1, ...} of one of its certificates."""
+        return json.loads(self._get(f"/cert-status-by-serial/{serial}"))
+
     def count_lines(self, text):
         return sum(text in line for line in self.process.lines)
 
