@@ -6,6 +6,7 @@
 #include "core/status.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { SOON_S = 14 * 24 * 3600, GAP = 2, ISSUER_COLUMNS = 28, NAME_COLUMNS = 64, END_COLUMNS = 22, TEXT_BYTES = 48 };
 
@@ -110,6 +111,12 @@ static struct slice issuer_of(const struct row *row)
     return row->issuer.len ? row->issuer : row->source;
 }
 
+/* Without the key type that is behind it where it has two certificates. */
+static struct slice name_alone(struct slice name)
+{
+    return slice_split(&name, ' ');
+}
+
 static void expiry_text(const struct row *row, int64_t now_s, char out[TEXT_BYTES])
 {
     char date[CLOCK_TEXT_BYTES], span[TEXT_BYTES];
@@ -141,13 +148,21 @@ static void put_below(const struct table *table, const char *before, struct slic
     free(all);
 }
 
+static const char *when_text(const struct table *table, const struct row *row, char out[TEXT_BYTES])
+{
+    char span[TEXT_BYTES];
+    if (!row->next_s)
+        return "-";
+    snprintf(out, TEXT_BYTES, "in %s", span_text(row->next_s - table->now_s, span));
+    return out;
+}
+
 /* The reason stands behind it where it fits, else below. */
 static void put_planned(const struct table *table, const struct row *row)
 {
-    char span[TEXT_BYTES], when[TEXT_BYTES] = "-";
+    char text[TEXT_BYTES];
+    const char *when = when_text(table, row, text);
     int taken = table->name_width + table->issuer_width + END_COLUMNS + 3 * GAP;
-    if (row->next_s)
-        snprintf(when, sizeof when, "in %s", span_text(row->next_s - table->now_s, span));
     bool fits = !table->look.columns || taken + (int)(strlen(when) + 2 + row->why.len) <= table->look.columns;
     fputs(when, table->file);
     if (row->why.len && fits) {
@@ -172,14 +187,20 @@ static void put_next(const struct table *table, const struct row *row)
 
 /* ---- the table ---- */
 
-/* Cut with a mark where it is too long; padded. Widths are in bytes: names are ASCII, and issuers nearly always. */
-static void put_cell(const struct table *table, struct slice text, int width)
+/* Cut with a mark where it is too long; padded. The last `kept` bytes stay. Widths are in bytes: names are ASCII, and issuers
+ * nearly always. */
+static void put_cell(const struct table *table, struct slice text, size_t kept, int width)
 {
     bool cut = table->look.columns && (int)text.len > width;
-    print_escaped(table->file, cut ? slice_first(text, (size_t)width - 1) : text);
-    if (cut)
+    if (cut) {
+        kept = (int)kept + 4 < width ? kept : 0;
+        print_escaped(table->file, slice_first(text, (size_t)width - 1 - kept));
         putc('~', table->file);
-    fprintf(table->file, "%*s", (int)text.len < width ? width + GAP - (int)text.len : GAP, "");
+        text = slice_skip(text, text.len - kept);
+    }
+    print_escaped(table->file, text);
+    int taken = cut ? width : (int)text.len;
+    fprintf(table->file, "%*s", taken < width ? width + GAP - taken : GAP, "");
 }
 
 static const char *state_color(enum state state)
@@ -207,8 +228,8 @@ static void put_sentence(const struct table *table, const struct row *row)
 static void put_row(const struct table *table, const struct row *row)
 {
     char expiry[TEXT_BYTES], padded[TEXT_BYTES];
-    put_cell(table, row->name, table->name_width);
-    put_cell(table, issuer_of(row), table->issuer_width);
+    put_cell(table, row->name, row->name.len - name_alone(row->name).len, table->name_width);
+    put_cell(table, issuer_of(row), 0, table->issuer_width);
     expiry_text(row, table->now_s, expiry);
     snprintf(padded, sizeof padded, "%-*.*s", END_COLUMNS, END_COLUMNS, expiry);
     put(table, state_color(row->state), padded);
@@ -232,38 +253,49 @@ static int at_most(size_t a, int b)
     return a < (size_t)b ? (int)a : b;
 }
 
-/* What the widest cells ask for; on a narrow terminal the name gives way first, then the issuer. */
+static void widen(int *width, int wanted)
+{
+    *width = wanted > *width ? wanted : *width;
+}
+
+static void narrow(int *width, int least, int *missing)
+{
+    int given = *width - least < *missing ? *width - least : *missing;
+    if (given <= 0)
+        return;
+    *width -= given;
+    *missing -= given;
+}
+
+/* What the widest cells ask for; on a narrow terminal the issuer gives way first, then the reason (which goes below), then
+ * the name. */
 static void table_measure(struct table *table, struct slice lines)
 {
-    enum { FIXED = END_COLUMNS + 12 + 3 * GAP, LEAST = 12 };
+    enum { NEXT_COLUMNS = 26, NEXT_LEAST = 12, LEAST = 12 };
+    char when[TEXT_BYTES];
+    int next_width = NEXT_LEAST;
     struct row row;
     table->name_width = 4;
     table->issuer_width = 6;
     while (lines.len)
         if (row_read(slice_split(&lines, '\n'), table->now_s, &row)) {
-            int name = at_most(row.name.len, NAME_COLUMNS), issuer = at_most(issuer_of(&row).len, ISSUER_COLUMNS);
-            table->name_width = name > table->name_width ? name : table->name_width;
-            table->issuer_width = issuer > table->issuer_width ? issuer : table->issuer_width;
+            widen(&table->name_width, at_most(row.name.len, NAME_COLUMNS));
+            widen(&table->issuer_width, at_most(issuer_of(&row).len, ISSUER_COLUMNS));
+            widen(&next_width, at_most(strlen(when_text(table, &row, when)) + 2 + row.why.len, NEXT_COLUMNS));
         }
-    int spare = table->look.columns - FIXED - table->name_width - table->issuer_width;
-    if (!table->look.columns || spare >= 0)
+    int missing = table->name_width + table->issuer_width + END_COLUMNS + next_width + 3 * GAP - table->look.columns;
+    if (!table->look.columns || missing <= 0)
         return;
-    int name = table->name_width + spare < LEAST && table->name_width > LEAST ? LEAST : table->name_width + spare;
-    spare += table->name_width - name;
-    table->name_width = name > 4 ? name : 4;
-    if (spare < 0)
-        table->issuer_width = table->issuer_width + spare > 6 ? table->issuer_width + spare : 6;
+    narrow(&table->issuer_width, LEAST, &missing);
+    narrow(&next_width, NEXT_LEAST, &missing);
+    narrow(&table->name_width, LEAST, &missing);
+    narrow(&table->issuer_width, 6, &missing);
+    narrow(&table->name_width, 4, &missing);
 }
 
 static bool head_read(struct slice line, struct slice at[STATUS_HEAD_FIELDS])
 {
     return fields_of(line, at, STATUS_HEAD_FIELDS) && slice_eq(at[0], SLICE_LIT("#"));
-}
-
-/* Without the key type that is behind it where it has two certificates. */
-static struct slice name_alone(struct slice name)
-{
-    return slice_split(&name, ' ');
 }
 
 static void table_count(struct table *table, struct slice lines)

@@ -124,6 +124,33 @@ static void test_the_reason_is_always_there(void)
                 "1 name\n");
 }
 
+/* Names tell rows apart: the issuer gives way first, and of a name that is cut the key type stays. */
+static void test_what_gives_way_first(void)
+{
+    static const char lines[] = HEAD "shop.customers.example.com (p256)\tissued\tSome CA of Some "
+                                     "Town\t1797321600\t1805097600\t1802592000\tby age\t\t0\t\t\n"
+                                     "shop.customers.example.com (rsa2048)\tissued\tSome CA of Some "
+                                     "Town\t1797321600\t1805097600\t1802592000\tby age\t\t0\t\t\n";
+    check_shown(lines, 96, true,
+                "portico 1.2.3, serving, writer\n"
+                "\n"
+                "NAME                                  ISSUER             ENDS                    NEXT ATTEMPT\n"
+                "shop.customers.example.com (p256)     Some CA of Some ~  2027-03-15 (59 d)       in 30 d, by age\n"
+                "shop.customers.example.com (rsa2048)  Some CA of Some ~  2027-03-15 (59 d)       in 30 d, by age\n"
+                "\n"
+                "1 name with 2 certificates\n");
+    check_shown(lines, 70, true,
+                "portico 1.2.3, serving, writer\n"
+                "\n"
+                "NAME                ISSUER        ENDS                    NEXT ATTEMPT\n"
+                "shop.custo~ (p256)  Some CA of ~  2027-03-15 (59 d)       in 30 d\n"
+                "    next attempt: by age\n"
+                "shop.cu~ (rsa2048)  Some CA of ~  2027-03-15 (59 d)       in 30 d\n"
+                "    next attempt: by age\n"
+                "\n"
+                "1 name with 2 certificates\n");
+}
+
 static void test_two_certificates_are_one_name(void)
 {
     check_shown(HEAD "a.test (p256)\tissued\tCA\t1797321600\t1805097600\t0\t\t\t0\t\t\n"
@@ -183,6 +210,7 @@ int main(void)
     RUN(test_what_ends_soon);
     RUN(test_narrow_terminals);
     RUN(test_the_reason_is_always_there);
+    RUN(test_what_gives_way_first);
     RUN(test_two_certificates_are_one_name);
     RUN(test_a_hint_is_no_failure);
     RUN(test_color_is_asked_for);
