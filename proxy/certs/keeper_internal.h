@@ -494,6 +494,8 @@ void keeper_quarantine_cleanup(struct keeper_name *name);
 void keeper_bans_loaded(struct keeper *keeper, const struct store_record *records, size_t num_records);
 /* Whether the certificate's key is one that must not be used. */
 bool keeper_cert_is_banned(const struct keeper *keeper, const struct cert *cert);
+/* As keeper_ban_key, by the key itself. */
+void keeper_ban_key_of(struct keeper *keeper, const struct evp_pkey_st *key);
 /* Stores what is not stored yet, where we may. */
 void keeper_bans_flush(struct keeper *keeper);
 void keeper_bans_init(struct keeper *keeper);
