@@ -3,7 +3,7 @@
  * keeper_state.c (what is remembered of a name), keeper_engine.c (the engine), keeper_publish.c (certsets and
  * acknowledgement), keeper_challenge.c (answers to challenges), keeper_local.c (placeholders and leaves of the
  * local CA), keeper_root.c (its root), keeper_own.c (certificates of one's own), keeper_config.c (which names there are),
- * keeper_demand.c (those that clients bring). Control thread. */
+ * keeper_demand.c (those that clients bring), keeper_why.c (what the next order waits for). Control thread. */
 #ifndef CERTS_KEEPER_INTERNAL_H
 #define CERTS_KEEPER_INTERNAL_H
 
@@ -446,6 +446,9 @@ void keeper_order_forgive_local(struct keeper *keeper);
 /* Names that failed because of the account, or of the way to the CA, may be tried at once. */
 void keeper_order_forgive_engine(struct keeper *keeper);
 void keeper_name_cleanup(struct keeper_name *name);
+
+/* keeper_why.c */
+enum keeper_why keeper_why_next(const struct keeper_name *name);
 
 /* keeper_preflight.c */
 /* Tokens are answered from now on, be it with the thumbprint of no account: a preflight knows it. */
