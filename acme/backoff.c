@@ -4,6 +4,7 @@
 #include "base/json_write.h"
 
 static const int64_t minute_ms = INT64_C(60) * 1000;
+static const int64_t hour_ms = INT64_C(3600) * 1000;
 static const int64_t validation_least_ms = 12 * INT64_C(60) * 1000; /* five an hour */
 static const int64_t day_ms = INT64_C(24) * 3600 * 1000;
 
@@ -17,13 +18,22 @@ static int64_t backoff_step_ms(uint32_t num_failures, enum problem_class class)
     return steps_min[at] * minute_ms;
 }
 
-static int64_t backoff_own_ms(const struct backoff *backoff, enum problem_class class, int64_t left_ms, uint32_t random)
+/* Clients see an expired certificate: a CA that only was away is asked again within the hour, not within the day. */
+static bool backoff_is_lapse(enum problem_class class, int64_t served_until_ms, int64_t left_ms)
 {
-    int64_t step_ms = backoff_step_ms(backoff->num_failures, class);
+    return class == PROBLEM_TRANSIENT && served_until_ms > 0 && left_ms <= 0;
+}
+
+static int64_t backoff_own_ms(const struct backoff *backoff, enum problem_class class, int64_t served_until_ms,
+                              int64_t now_ms, uint32_t random)
+{
+    int64_t step_ms = backoff_step_ms(backoff->num_failures, class), left_ms = served_until_ms - now_ms;
     int64_t tenth_ms = step_ms / 10;
     step_ms += (int64_t)(random % (uint64_t)(2 * tenth_ms + 1)) - tenth_ms;
     if (left_ms > 0 && step_ms > left_ms / 10)
         step_ms = left_ms / 10;
+    if (backoff_is_lapse(class, served_until_ms, left_ms) && step_ms > hour_ms)
+        step_ms = hour_ms;
     int64_t least_ms = class == PROBLEM_VALIDATION ? validation_least_ms : minute_ms;
     return step_ms > least_ms ? step_ms : least_ms;
 }
@@ -36,7 +46,7 @@ void backoff_failed(struct backoff *backoff, const struct problem *problem, int6
     if (backoff->num_failures < UINT32_MAX)
         backoff->num_failures++;
     backoff->failed_ms = now_ms;
-    backoff->next_ms = now_ms + backoff_own_ms(backoff, problem->class, served_until_ms - now_ms, random);
+    backoff->next_ms = now_ms + backoff_own_ms(backoff, problem->class, served_until_ms, now_ms, random);
     backoff->ca_next_ms = ca_ms > 0 ? now_ms + ca_ms : 0;
     backoff->retry_after_capped = problem->retry_after_ms > cap_ms;
 }

@@ -2,7 +2,7 @@
  * forgets a limit of the CA nor starts the steps again. Pure: it is handed the time and a random number. Any thread.
  *
  * wait = max(own step, Retry-After). The own step is 1, 10, 100 minutes, then a day (±10 %), never more than a tenth of
- * the time left on the certificate in service, never under a minute, never under 12 minutes after a VALIDATION failure
+ * the time left on the certificate in service nor, once that has expired and the CA was only away, than an hour; never under a minute, never under 12 minutes after a VALIDATION failure
  * (five an hour, ACME-107); PERMANENT starts at a day. Retry-After is capped at 24 hours, 7 days for rateLimited. */
 #ifndef ACME_BACKOFF_H
 #define ACME_BACKOFF_H

@@ -22,26 +22,29 @@ static struct err send_download(const struct order_progress *progress, struct or
     return ERR_OK;
 }
 
+/* The problem's code is the fault, so that whoever is told can tell a wrong clock from a wrong chain. */
 static struct order_verdict order_chain_refused(struct order_progress *progress, const struct order_answer *answer,
-                                                const char *why)
+                                                enum chain_fault fault, const char *why)
 {
-    struct problem problem = {.class = PROBLEM_LOCAL, .err = err_make(ERR_INPUT, 0, "certificate refused")};
+    struct problem problem = {.class = PROBLEM_LOCAL, .err = err_make(ERR_INPUT, (int)fault, "certificate refused")};
     problem.detail = arena_printf(answer->arena, "the certificate that the CA issued is refused: %s", why);
     if (answer->now_s - progress->created_s > ORDER_REFUSED_CHAIN_HOLD_S)
         return order_dead(problem);
     return order_trouble(ORDER_STEP_DOWNLOAD, problem);
 }
 
-/* NULL, or why it is refused. *out_chain is written where it is a chain at all, good or refused. */
+/* NULL, or why it is refused. *out_chain is written where it is a chain at all, good or refused; *out_fault then too. */
 static const char *order_read_chain(const struct order_progress *progress, const struct order_answer *answer,
-                                    struct chain *out_chain)
+                                    enum chain_fault *out_fault, struct chain *out_chain)
 {
     struct chain chain;
     struct err err = chain_parse(answer->reply->body, &chain);
+    *out_fault = CHAIN_FINE;
     if (err_is(err))
         return err.what;
     enum chain_fault fault =
         chain_check(&chain, progress->key, progress->names, progress->num_names, answer->now_s); /* ACME-61 */
+    *out_fault = fault;
     *out_chain = chain;
     return fault == CHAIN_FINE ? NULL : chain_fault_text(fault);
 }
@@ -72,9 +75,10 @@ static struct order_verdict order_next_alternate(const struct order_progress *pr
 static struct order_verdict recv_download(struct order_progress *progress, const struct order_answer *answer)
 {
     order_forget_chains(progress);
-    const char *fault = order_read_chain(progress, answer, &progress->chain);
-    if (fault)
-        return order_chain_refused(progress, answer, fault);
+    enum chain_fault fault;
+    const char *why = order_read_chain(progress, answer, &fault, &progress->chain);
+    if (why)
+        return order_chain_refused(progress, answer, fault, why);
     if (!order_prefers(progress, &progress->chain))
         order_note_alternates(progress, answer->reply);
     return order_next_alternate(progress);
@@ -92,8 +96,9 @@ static struct err send_alternate(const struct order_progress *progress, struct o
 static struct order_verdict recv_alternate(struct order_progress *progress, const struct order_answer *answer)
 {
     struct chain chain = {0};
+    enum chain_fault fault;
     progress->at_alternate++;
-    if (order_read_chain(progress, answer, &chain)) {
+    if (order_read_chain(progress, answer, &fault, &chain)) {
         chain_cleanup(&chain);
         progress->num_alternates_failed++;
         return order_next_alternate(progress);

@@ -147,6 +147,8 @@ void keeper_look_now(struct keeper *keeper)
 {
     for (size_t i = 0; i < NUM_ISSUERS; i++)
         alarm_check(&keeper->issuers[i].alarm);
+    if (keeper->rehearsal)
+        alarm_check(&keeper->rehearsal->alarm);
     alarm_set(&keeper->look, 0);
 }
 
@@ -171,6 +173,7 @@ static void keeper_silence(struct keeper *keeper)
         store->ops->cancel(store, &keeper->state_call);
     for (size_t i = 0; i < NUM_ISSUERS; i++)
         keeper_ledger_end(&keeper->issuers[i]);
+    keeper_demand_stop(keeper);
     keeper_free_names(keeper);
     due_queue_cleanup(&keeper->due);
     keeper_root_free(keeper);
@@ -199,6 +202,7 @@ struct err keeper_new(const struct keeper_world *world, const struct config *con
     keeper_bans_init(keeper);
     keeper_state_init(keeper);
     keeper_commands_init(keeper);
+    keeper_demand_init(keeper);
     struct internal_ca *root = NULL;
     struct err err = own_certs_new(config, NULL, &keeper->own, out_mistake);
     if (!err_is(err))
@@ -241,7 +245,7 @@ void keeper_stop_ordering(struct keeper *keeper)
     keeper->stopped = true;
     keeper_ari_cancel_all(keeper);
     keeper_order_cancel_all(keeper);
-    keeper_revocations_free(keeper);
+    keeper_commands_stop(keeper);
     keeper->writer = false;
     keeper->world.store->ops->unlock(keeper->world.store); /* behind what is being written */
 }
@@ -264,7 +268,8 @@ static void keeper_warn_durability(struct keeper *keeper, enum store_dir_durabil
     if (keeper->durability_said || durability == STORE_DIR_DURABLE)
         return;
     keeper->durability_said = true;
-    if (keeper->config->acme.kind != CONFIG_DIRECTORY_PUBLIC || !keeper_orders(keeper))
+    bool public = keeper->config->acme.kind == CONFIG_DIRECTORY_PUBLIC || keeper->config->acme.fallback.len;
+    if (!public || !keeper_orders(keeper))
         return;
     LOG_WARN_EVENT(keeper->world.log, "storage_not_durable", LOG_STR("storage", keeper->config->storage.ptr),
                    LOG_STR("durability", store_dir_durability_text(durability)),

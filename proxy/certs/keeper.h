@@ -27,6 +27,7 @@ struct keeper;
 struct preflight_question;
 struct preflight_run;
 struct dns_hook;
+struct asker;
 
 /* Copied by keeper_new; what it points at must outlive keeper_close. */
 struct keeper_world {
@@ -36,6 +37,7 @@ struct keeper_world {
     struct store *store;
     struct transport *transport; /* to the CA (certs/ca_transport); NULL where config has no ACME directory */
     struct dns_hook *dns_hook;   /* of dns-01; NULL: none */
+    struct asker *asker;         /* of ON_DEMAND_ASK; NULL: nobody is asked */
     struct dns *dns;             /* where the record of dns-persist-01 is looked for; NULL: nowhere */
     struct key_maker keys;       /* pool NULL: keys are made on the loop */
     struct export *export;       /* EXPORT_DIR; NULL: none */
@@ -108,6 +110,9 @@ bool keeper_hold(struct keeper *keeper, struct slice name);
 void keeper_ban_key(struct keeper *keeper, const uint8_t spki_sha256[KEY_SHA256_BYTES]);
 bool keeper_key_is_banned(const struct keeper *keeper, const uint8_t spki_sha256[KEY_SHA256_BYTES]);
 
+/* A client asked for a name that no certset has: lower case, LDH; and its address in text. Where ON_DEMAND_ASK is set, and
+ * what guards it allows it (certs/demand), the name becomes one of ours. */
+void keeper_name_wanted(struct keeper *keeper, struct slice name, struct slice client);
 /* What store_dir says of itself, whenever it says it: why nothing can be written, how durable the storage is. */
 void keeper_storage_reported(struct keeper *keeper, const struct store_dir_report *report);
 

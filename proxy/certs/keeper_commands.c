@@ -61,6 +61,7 @@ static void command_free(struct keeper_command *command)
     case KEEPER_ACCOUNT_UPDATE:
     case KEEPER_ACCOUNT_ROLLOVER:
     case KEEPER_ACCOUNT_DEACTIVATE: change_cleanup(command); break;
+    case KEEPER_DRY_RUN: dry_run_cleanup(command); break;
     }
     buf_cleanup(&command->text);
     mem_free(command);
@@ -70,7 +71,18 @@ void keeper_commands_engines_gone(struct keeper *keeper)
 {
     keeper_revocations_engines_gone(keeper);
     LIST_EACH(&keeper->commands, node)
-    change_engines_gone(container_of(node, struct keeper_command, node));
+    {
+        struct keeper_command *command = container_of(node, struct keeper_command, node);
+        change_engines_gone(command);
+        dry_run_end(command, "the configuration was replaced meanwhile: begin again");
+    }
+}
+
+void keeper_commands_stop(struct keeper *keeper)
+{
+    keeper_revocations_free(keeper);
+    LIST_EACH(&keeper->commands, node)
+    dry_run_end(container_of(node, struct keeper_command, node), "this process orders no more");
 }
 
 void keeper_commands_free(struct keeper *keeper)
@@ -106,6 +118,7 @@ static void command_update(struct keeper_command *command)
     case KEEPER_ACCOUNT_UPDATE:
     case KEEPER_ACCOUNT_ROLLOVER:
     case KEEPER_ACCOUNT_DEACTIVATE: change_look(command); break;
+    case KEEPER_DRY_RUN: dry_run_look(command); break;
     }
 }
 
@@ -126,6 +139,7 @@ static const char *command_kind_text(enum keeper_command_kind kind)
     case KEEPER_ACCOUNT_UPDATE: return "account update";
     case KEEPER_ACCOUNT_ROLLOVER: return "account rollover";
     case KEEPER_ACCOUNT_DEACTIVATE: return "account deactivate";
+    case KEEPER_DRY_RUN: return "dry-run";
     }
     return "renew";
 }
@@ -139,6 +153,7 @@ static bool command_start(struct keeper_command *command, const struct keeper_co
     case KEEPER_ACCOUNT_UPDATE:
     case KEEPER_ACCOUNT_ROLLOVER:
     case KEEPER_ACCOUNT_DEACTIVATE: return change_begin(command, spec, out_refusal);
+    case KEEPER_DRY_RUN: return dry_run_begin(command, spec, out_refusal);
     }
     return renew_begin(command, spec, out_refusal);
 }

@@ -15,7 +15,8 @@ enum keeper_command_kind {
     KEEPER_REVOKE, /* ACME-120: 0 and 4 once the replacement is served, 1 at once and by the key, 5 without a replacement */
     KEEPER_ACCOUNT_UPDATE,    /* ACME_EMAIL is told to the CA again */
     KEEPER_ACCOUNT_ROLLOVER,  /* a new account key; ACME-36 */
-    KEEPER_ACCOUNT_DEACTIVATE /* for ever; the next order makes a new account */
+    KEEPER_ACCOUNT_DEACTIVATE, /* for ever; the next order makes a new account */
+    KEEPER_DRY_RUN             /* every name is ordered at the CA's staging directory; nothing stored or served changes */
 };
 
 /* Borrowed for the call. */
@@ -25,6 +26,7 @@ struct keeper_command_spec {
     bool force;                         /* RENEW: the CA's Retry-After is passed over too */
     enum acme_revocation_reason reason; /* REVOKE */
     bool fallback;                      /* ACCOUNT_*: the account at ACME_FALLBACK */
+    struct slice directory;             /* DRY_RUN: empty for that of the CA's family */
 };
 
 enum keeper_command_state {

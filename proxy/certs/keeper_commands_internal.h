@@ -22,6 +22,8 @@ struct revoke_line {
     struct buf text;
 };
 
+struct dry_run;
+
 struct keeper_command {
     struct list node; /* in keeper->commands, the newest last */
     struct keeper *keeper;
@@ -39,6 +41,8 @@ struct keeper_command {
 
     struct acme_account_change change; /* of ACCOUNT_* */
     enum issuer_rank rank;
+
+    struct dry_run *dry; /* of DRY_RUN; NULL when it has ended */
 };
 
 static inline bool command_state_is_end(enum keeper_command_state state)
@@ -71,6 +75,13 @@ void change_look(struct keeper_command *command);
 void change_cleanup(struct keeper_command *command);
 /* The engines go, and with them what was asked of them. */
 void change_engines_gone(struct keeper_command *command);
+
+/* keeper_dry_run.c */
+bool dry_run_begin(struct keeper_command *command, const struct keeper_command_spec *spec, struct buf *out_refusal);
+void dry_run_look(struct keeper_command *command);
+void dry_run_cleanup(struct keeper_command *command);
+/* It cannot go on: says why. */
+void dry_run_end(struct keeper_command *command, const char *why);
 
 /* keeper_commands.c */
 /* The name's own line, whose certificates a CA signs; or NULL, and why there is none. */

@@ -57,6 +57,16 @@ static const char *engine_mistake_variable(const struct config *config, enum iss
     return config->acme.account_key.text.len ? "PORTICO_ACME_ACCOUNT_KEY" : "PORTICO_ACME_DIRECTORY, _EMAIL or _EAB_*";
 }
 
+static enum jws_mac mac_of(enum config_mac mac)
+{
+    switch (mac) {
+    case CONFIG_HS256: break;
+    case CONFIG_HS384: return JWS_HS384;
+    case CONFIG_HS512: return JWS_HS512;
+    }
+    return JWS_HS256;
+}
+
 /* The HMAC key's text is the caller's to overwrite. */
 static struct acme_options engine_options(const struct config *config, enum issuer_rank rank, struct buf *hmac_key)
 {
@@ -67,6 +77,7 @@ static struct acme_options engine_options(const struct config *config, enum issu
                                  .email = config->acme.email,
                                  .eab_kid = first ? config->acme.eab_kid : config->acme.fallback_eab_kid,
                                  .eab_hmac_key = buf_slice(hmac_key),
+                                 .eab_mac = mac_of(first ? config->acme.eab_mac : config->acme.fallback_eab_mac),
                                  .account_key_pem =
                                      first ? config->acme.account_key.text : config->acme.fallback_account_key.text};
 }
@@ -106,9 +117,9 @@ struct err keeper_engines_check(const struct keeper *keeper, const struct config
 
 /* ---- life ---- */
 
-static struct err issuer_begin(struct keeper_issuer *issuer, struct buf *out_mistake)
+struct acme_world keeper_engine_world(struct keeper_issuer *issuer)
 {
-    struct keeper *keeper = issuer->keeper;
+    const struct keeper *keeper = issuer->keeper;
     struct acme_world world = {.transport = keeper->world.transport,
                                .store = keeper->world.store,
                                .clock = keeper->world.clock,
@@ -118,23 +129,32 @@ static struct err issuer_begin(struct keeper_issuer *issuer, struct buf *out_mis
                                .publish = issuer_publish,
                                .withdraw = issuer_withdraw,
                                .account_known = issuer_account_known};
-    keeper_ledger_begin(issuer);
-    if (issuer_directory(issuer).len == 0)
-        return ERR_OK;
     if (keeper->world.keys.pool) {
         world.make_key = issuer_make_key;
         world.cancel_key = issuer_cancel_key;
     }
-    return engine_make(&world, keeper->config, issuer->rank, &issuer->acme, out_mistake);
+    return world;
+}
+
+static struct err issuer_begin(struct keeper_issuer *issuer, struct buf *out_mistake)
+{
+    struct acme_world world = keeper_engine_world(issuer);
+    keeper_ledger_begin(issuer);
+    if (issuer_directory(issuer).len == 0)
+        return ERR_OK;
+    return engine_make(&world, issuer->keeper->config, issuer->rank, &issuer->acme, out_mistake);
+}
+
+void keeper_issuer_init(struct keeper_issuer *issuer, struct keeper *keeper, enum issuer_rank rank)
+{
+    *issuer = (struct keeper_issuer){.keeper = keeper, .rank = rank};
+    alarm_init(&issuer->alarm, keeper->world.loop, keeper->world.clock, issuer_rings);
 }
 
 void keeper_engines_init(struct keeper *keeper)
 {
-    for (enum issuer_rank rank = ISSUER_FIRST; rank < NUM_ISSUERS; rank++) {
-        struct keeper_issuer *issuer = &keeper->issuers[rank];
-        *issuer = (struct keeper_issuer){.keeper = keeper, .rank = rank};
-        alarm_init(&issuer->alarm, keeper->world.loop, keeper->world.clock, issuer_rings);
-    }
+    for (enum issuer_rank rank = ISSUER_FIRST; rank < NUM_ISSUERS; rank++)
+        keeper_issuer_init(&keeper->issuers[rank], keeper, rank);
 }
 
 struct err keeper_engines_new(struct keeper *keeper, struct buf *out_mistake)

@@ -2,8 +2,8 @@
  * write), keeper_renewal.c (when), keeper_ari.c (when the CA would like it), keeper_ledger.c (its limits), keeper_order.c (orders and their failure), keeper_commit.c (what became of one),
  * keeper_state.c (what is remembered of a name), keeper_engine.c (the engine), keeper_publish.c (certsets and
  * acknowledgement), keeper_challenge.c (answers to challenges), keeper_local.c (placeholders and leaves of the
- * local CA), keeper_root.c (its root), keeper_own.c (certificates of one's own), keeper_config.c (which names there are).
- * Control thread. */
+ * local CA), keeper_root.c (its root), keeper_own.c (certificates of one's own), keeper_config.c (which names there are),
+ * keeper_demand.c (those that clients bring). Control thread. */
 #ifndef CERTS_KEEPER_INTERNAL_H
 #define CERTS_KEEPER_INTERNAL_H
 
@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "certs/alarm.h"
+#include "certs/demand.h"
 #include "certs/due_queue.h"
 #include "certs/export.h"
 #include "certs/keeper.h"
@@ -25,6 +26,7 @@ enum {
     KEEPER_LOOK_MS = 60000,       /* the wall clock is read again at least so often */
     KEEPER_SKEW_MS = 5000,        /* it has been set where it moved by this against the monotonic one */
     KEEPER_RELOAD_MS = 10000,     /* an unreadable store is read again */
+    KEEPER_FOLLOW_MS = 1000,      /* a standby reads all again behind a name that it does not know */
     KEEPER_STANDBY_MS = 2000,     /* the right to write is not granted by then: we are a standby, and say so */
     KEEPER_LOOKS_A_TURN = 32,     /* names: each may cost a key and a signature, and the loop must not wait for all */
     KEEPER_STATE_BATCH = 16,      /* LIMIT_STORE_WRITES */
@@ -138,8 +140,15 @@ struct keeper_name {
     struct list refresh;   /* in keeper->refreshing: its record has changed */
     unsigned root_edition; /* whose leaf the certificate is, of a CERT_INTERNAL */
     uint64_t beside_id;    /* of a CERT_OWN: cert.id of what is served beside it; 0: nothing is */
-    bool fresh;            /* a reload brought it, and what the store has of it is not known yet */
-    struct list leaving;   /* in keeper->leaving: a reload took it away, and something of it is still being stored */
+    bool on_demand;        /* of ON_DEMAND_ASK, not of the configuration */
+    bool dropped;          /* and about to go */
+    int64_t allowed_ms;    /* monotonic: when it was last; 0: not in this process */
+    int64_t ask_at_ms;     /* wall clock: not before */
+    bool reviewing;
+    struct demand_review review;
+    struct list demand_loading; /* in keeper->demand.loading */
+    bool fresh;                 /* a reload brought it, and what the store has of it is not known yet */
+    struct list leaving; /* in keeper->leaving: a reload took it away, and something of it is still being stored */
 };
 
 /* What is being read. ROOT_WAIT: there is no local root yet, and who may make one is not known yet, or it is being stored. */
@@ -155,6 +164,20 @@ enum keeper_stage {
 };
 
 struct internal_ca;
+
+/* Names that clients brought. */
+struct keeper_demand {
+    struct demand *demand; /* NULL: nobody can be asked */
+    size_t num_names;
+    struct list loading; /* of struct keeper_name: what the store has of them is not known yet */
+    struct keeper_name *loading_name;
+    struct store_call load_call;
+    bool load_busy, loads_state;
+    struct buf key;
+    struct store_call forget_call;
+    bool forget_busy;
+    struct deferred sweep;
+};
 
 struct keeper {
     struct keeper_world world;
@@ -226,9 +249,12 @@ struct keeper {
     struct list commands; /* of struct keeper_command, also of those that have ended */
     size_t num_commands;
     uint64_t last_command;
-    struct list revocations; /* of struct keeper_revocation: those that the CA has not confirmed */
+    struct keeper_issuer *rehearsal; /* of the dry run that is under way; NULL: none is */
+    struct list revocations;         /* of struct keeper_revocation: those that the CA has not confirmed */
     struct store_call revocations_call;
     bool revocations_busy;
+
+    struct keeper_demand demand;
 
     struct grave grave;
 };
@@ -254,6 +280,8 @@ void keeper_commands_look(struct keeper *keeper);
 void keeper_commands_free(struct keeper *keeper);
 /* What was asked of the engines has ended without an answer. */
 void keeper_commands_engines_gone(struct keeper *keeper);
+/* This process orders no more. */
+void keeper_commands_stop(struct keeper *keeper);
 
 /* keeper_revoke.c */
 /* Those that an earlier process has not brought to an end. */
@@ -267,6 +295,10 @@ void keeper_revocations_engines_gone(struct keeper *keeper);
 /* The names of keeper->config, those that are there already kept. */
 void keeper_set_names(struct keeper *keeper);
 bool keeper_orders(const struct keeper *keeper);
+/* The lines of a name that is not in the configuration; returns the first. */
+struct keeper_name *keeper_add_on_demand(struct keeper *keeper, struct slice text);
+/* Those that are marked as dropped. */
+void keeper_remove_dropped(struct keeper *keeper);
 /* Frees what has left where nothing of it is under way any more. */
 void keeper_sweep_leaving(struct keeper *keeper);
 /* Frees all names, whatever is under way. */
@@ -289,8 +321,28 @@ struct chain;
 MUST_CHECK struct err keeper_make_cert(enum cert_source source, const struct chain *chain,
                                        const struct evp_pkey_st *key, struct cert **out_cert);
 
+/* Of one name. */
+void keeper_take_record(struct keeper_name *name, struct slice value);
+void keeper_take_state(struct keeper_name *name, struct slice value);
+
+/* keeper_demand.c */
+void keeper_demand_init(struct keeper *keeper);
+/* Before the names are freed. */
+void keeper_demand_stop(struct keeper *keeper);
+void keeper_demand_apply(struct keeper *keeper, struct slice url_before);
+bool config_orders_on_demand(const struct config *config);
+/* The line of a stored certificate that no name of the configuration has: made where it is an on-demand name's; or NULL. */
+struct keeper_name *keeper_demand_find_record(struct keeper *keeper, struct slice record, struct slice value);
+/* Wall clock from which on an on-demand name may be ordered; INT64_MAX: that is being asked. 0 for other names. */
+int64_t keeper_demand_allows_ms(struct keeper_name *name, int64_t now_ms);
+/* The name leaves. */
+void keeper_demand_let_go(struct keeper_name *name);
+
 /* keeper_engine.c */
 void keeper_engines_init(struct keeper *keeper);
+/* One without an engine yet, and what an engine of it asks of us (for keeper_dry_run.c, which has one of its own). */
+void keeper_issuer_init(struct keeper_issuer *issuer, struct keeper *keeper, enum issuer_rank rank);
+struct acme_world keeper_engine_world(struct keeper_issuer *issuer);
 /* One for each directory of the configuration; all or none. */
 MUST_CHECK struct err keeper_engines_new(struct keeper *keeper, struct buf *out_mistake);
 /* Whether they could be made of the configuration. */

@@ -1,3 +1,4 @@
+#include "acme/chain.h"
 #include "acme/renewal.h"
 #include "certs/keeper_internal.h"
 
@@ -68,6 +69,19 @@ static int64_t name_served_until_ms(const struct keeper_name *name)
     return name_has_issued(name) ? name->cert->not_after_s * 1000 : 0;
 }
 
+/* What is wrong is this machine's clock, and not the certificate. */
+static void name_log_clock(const struct keeper_name *name, const char *step, const struct problem *problem)
+{
+    const struct acme *acme = name->keeper->issuers[name->rank].acme;
+    bool refused = problem->class == PROBLEM_LOCAL && step && strcmp(step, "download") == 0;
+    if (!refused || (problem->err.code != CHAIN_NOT_YET_VALID && problem->err.code != CHAIN_EXPIRED))
+        return;
+    LOG_ERROR_EVENT(name->keeper->world.log, "clock_wrong", LOG_SLICE("name", name->text),
+                    LOG_INT("ahead_s", acme_clock_skew_ms(acme) / 1000), LOG_SLICE("detail", problem->detail),
+                    LOG_STR("msg", "by this machine's clock a certificate that has just been issued is not valid: set "
+                                   "the clock; the certificate is kept at the CA and taken as soon as it is right"));
+}
+
 static void name_log_failure(struct keeper_name *name, const char *step, const struct problem *problem,
                              struct slice sentence, int64_t now_ms)
 {
@@ -122,6 +136,7 @@ static void name_fail(struct keeper_name *name, const char *step, const struct p
     name_state_keep(&state->fallback_url, config_directory_of(keeper->config, ISSUER_FALLBACK));
     state->setup.len = 0;
     name_setup_write(name, &state->setup);
+    name_log_clock(name, step, problem);
     name_log_failure(name, step, problem, sentence, now_ms);
     keeper_state_dirty(name);
     keeper_state_flush(keeper);
@@ -352,6 +367,8 @@ int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms)
         return INT64_MAX;
     name_notice_setup(name);
     int64_t next_ms = name_next_ms(name, now_ms, hold_ms, &rank);
+    if (next_ms <= now_ms)
+        next_ms = greatest(next_ms, keeper_demand_allows_ms(name, now_ms));
     int64_t paced_ms = next_ms <= now_ms ? keeper_ledger_allows_ms(name, rank, now_ms) : 0;
     next_ms = greatest(next_ms, paced_ms);
     look_ms = least(look_ms, keeper_preflight_look(name, now_ms, &next_ms));

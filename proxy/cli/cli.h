@@ -40,6 +40,12 @@ int cli_healthcheck(const struct cli_call *call);
 int cli_drain(const struct cli_call *call);
 /* NAME [--force] [--wait]: a new certificate now; 0 when it is ordered or, with --wait, served. */
 int cli_renew(const struct cli_call *call);
+/* NAME [--reason REASON]: 0 when its certificate is revoked and, but for cessationOfOperation, replaced. */
+int cli_revoke(const struct cli_call *call);
+/* show, or update, rollover, deactivate; [--fallback] */
+int cli_account(const struct cli_call *call);
+/* [--directory URL]: 0 when every name could be ordered at the staging directory. */
+int cli_dry_run(const struct cli_call *call);
 /* [--json]: a table of the names; 0, or 1 where one has no valid certificate, or one that ends soon. */
 int cli_status(const struct cli_call *call);
 /* The local CA's root as PEM, and how to trust it on err; 0, or 1 where there is none. */

@@ -14,6 +14,13 @@ const struct command manual_commands[] = {
     {"renew", cli_renew, "NAME [--force] [--wait]",
      "order a new certificate now, whatever our own back-off says; `--force`: whatever the CA asked to wait, too; "
      "`--wait`: until it is served"},
+    {"revoke", cli_revoke, "NAME [--reason REASON]",
+     "revoke its certificate: `unspecified` and `superseded` once another is served, `keyCompromise` at once, "
+     "`cessationOfOperation` without another"},
+    {"account", cli_account, "show|update|rollover|deactivate [--fallback]",
+     "the account at the CA: what is known of it; tell the CA its contact anew; exchange its key; end it for ever"},
+    {"dry-run", cli_dry_run, "[--directory URL]",
+     "order every name at the CA's staging directory, which changes nothing that is stored or served"},
     {"doctor", cli_doctor, "[--json] [NAME]",
      "why certificates will not come, or did not: DNS, port 80, CAA, clock, CA, storage; 1 where something fails"},
     {"dns", cli_dns, "[NAME]", "the DNS records to paste: CAA for this account alone, and those of dns-persist-01"},

@@ -81,20 +81,90 @@ static void answer_begin(struct keeper *keeper, const struct keeper_command_spec
 
 /* ---- pages ---- */
 
-void commands_renew(struct keeper *keeper, const struct admin_request *request, struct admin_answer *answer)
+static bool query_is_set(struct slice target, const char *key)
 {
-    struct buf name = {0}, force = {0};
-    struct slice target = request->head->target;
-    bool forced = commands_query(target, "force", &force) && slice_eq(buf_slice(&force), SLICE_LIT("1"));
-    struct keeper_command_spec spec = {.kind = KEEPER_RENEW, .force = forced};
+    struct buf value = {0};
+    bool set = commands_query(target, key, &value) && slice_eq(buf_slice(&value), SLICE_LIT("1"));
+    buf_cleanup(&value);
+    return set;
+}
+
+/* Of a command that needs a name. */
+static void answer_begin_named(struct keeper *keeper, struct slice target, struct keeper_command_spec *spec,
+                               struct admin_answer *answer)
+{
+    struct buf name = {0};
     if (commands_query(target, "name", &name)) {
-        spec.name = buf_slice(&name);
-        answer_begin(keeper, &spec, answer);
+        spec->name = buf_slice(&name);
+        answer_begin(keeper, spec, answer);
     } else {
-        answer_refuse(answer, 400, "which name? /renew?name=NAME");
+        answer_refuse(answer, 400, "which name? ?name=NAME");
     }
     buf_cleanup(&name);
-    buf_cleanup(&force);
+}
+
+void commands_renew(struct keeper *keeper, const struct admin_request *request, struct admin_answer *answer)
+{
+    struct slice target = request->head->target;
+    struct keeper_command_spec spec = {.kind = KEEPER_RENEW, .force = query_is_set(target, "force")};
+    answer_begin_named(keeper, target, &spec, answer);
+}
+
+void commands_revoke(struct keeper *keeper, const struct admin_request *request, struct admin_answer *answer)
+{
+    struct slice target = request->head->target;
+    struct buf reason = {0};
+    struct keeper_command_spec spec = {.kind = KEEPER_REVOKE, .reason = ACME_REVOKE_UNSPECIFIED};
+    if (commands_query(target, "reason", &reason) &&
+        !acme_revocation_reason_from_text(buf_slice(&reason), &spec.reason))
+        answer_refuse(answer, 400, "the reason is one of unspecified, keyCompromise, superseded, cessationOfOperation");
+    else
+        answer_begin_named(keeper, target, &spec, answer);
+    buf_cleanup(&reason);
+}
+
+static bool account_change_of(struct slice text, enum keeper_command_kind *out_kind)
+{
+    if (slice_eq(text, SLICE_LIT("update")))
+        *out_kind = KEEPER_ACCOUNT_UPDATE;
+    else if (slice_eq(text, SLICE_LIT("rollover")))
+        *out_kind = KEEPER_ACCOUNT_ROLLOVER;
+    else if (slice_eq(text, SLICE_LIT("deactivate")))
+        *out_kind = KEEPER_ACCOUNT_DEACTIVATE;
+    else
+        return false;
+    return true;
+}
+
+void commands_account(struct keeper *keeper, const struct admin_request *request, struct admin_answer *answer)
+{
+    struct slice target = request->head->target;
+    struct buf change = {0};
+    struct keeper_command_spec spec = {.fallback = query_is_set(target, "fallback")};
+    if (commands_query(target, "to", &change) && account_change_of(buf_slice(&change), &spec.kind))
+        answer_begin(keeper, &spec, answer);
+    else
+        answer_refuse(answer, 400, "which change? ?to=update, rollover or deactivate");
+    buf_cleanup(&change);
+}
+
+void commands_dry_run(struct keeper *keeper, const struct admin_request *request, struct admin_answer *answer)
+{
+    struct buf directory = {0};
+    struct keeper_command_spec spec = {.kind = KEEPER_DRY_RUN};
+    if (commands_query(request->head->target, "directory", &directory))
+        spec.directory = buf_slice(&directory);
+    answer_begin(keeper, &spec, answer);
+    buf_cleanup(&directory);
+}
+
+void commands_show_account(struct keeper *keeper, const struct admin_request *request, struct admin_answer *answer)
+{
+    (void)request;
+    if (keeper)
+        keeper_accounts_write(keeper, &answer->body);
+    if (answer->body.len == 0)
+        buf_append_str(&answer->body, "no name is ordered from a CA here, so there is no account\n");
 }
 
 void commands_look(struct keeper *keeper, const struct admin_request *request, struct admin_answer *answer)

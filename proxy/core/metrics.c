@@ -65,8 +65,8 @@ static const struct metrics_row metrics_rows[] = {
      COUNTER_UPSTREAM_QUEUED},
     {COUNTED("portico_passwords_checked", NULL, "Passwords of BASIC_AUTH that were compared with their hash."), NULL,
      NULL, COUNTER_PASSWORDS_CHECKED},
-    {COUNTED("portico_challenges_answered", NULL, "Challenges that were answered here: HTTP-01, TLS-ALPN-01."), NULL, NULL,
-     COUNTER_CHALLENGES_ANSWERED},
+    {COUNTED("portico_challenges_answered", NULL, "Challenges that were answered here: HTTP-01, TLS-ALPN-01."), NULL,
+     NULL, COUNTER_CHALLENGES_ANSWERED},
     {COUNTED("portico_certsets_applied", NULL, "Sets of certificates that workers began to serve."), NULL, NULL,
      COUNTER_CERTSETS_APPLIED},
 };

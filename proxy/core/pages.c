@@ -96,6 +96,29 @@ static void page_renew(const struct pages_view *view, const struct admin_request
     commands_renew(view->keeper, request, answer);
 }
 
+static void page_revoke(const struct pages_view *view, const struct admin_request *request, struct admin_answer *answer)
+{
+    commands_revoke(view->keeper, request, answer);
+}
+
+static void page_account(const struct pages_view *view, const struct admin_request *request,
+                         struct admin_answer *answer)
+{
+    commands_account(view->keeper, request, answer);
+}
+
+static void page_show_account(const struct pages_view *view, const struct admin_request *request,
+                              struct admin_answer *answer)
+{
+    commands_show_account(view->keeper, request, answer);
+}
+
+static void page_dry_run(const struct pages_view *view, const struct admin_request *request,
+                         struct admin_answer *answer)
+{
+    commands_dry_run(view->keeper, request, answer);
+}
+
 static void page_command(const struct pages_view *view, const struct admin_request *request,
                          struct admin_answer *answer)
 {
@@ -114,6 +137,10 @@ static const struct page pages[] = {
     {"/status/lines", METHOD_GET, ADMIN_RIGHT_LOCAL, page_lines},
     {"/drain", METHOD_POST, ADMIN_RIGHT_COMMAND, page_drain},
     {"/renew", METHOD_POST, ADMIN_RIGHT_COMMAND, page_renew},
+    {"/revoke", METHOD_POST, ADMIN_RIGHT_COMMAND, page_revoke},
+    {"/account/change", METHOD_POST, ADMIN_RIGHT_COMMAND, page_account},
+    {"/account", METHOD_GET, ADMIN_RIGHT_LOCAL, page_show_account},
+    {"/dry-run", METHOD_POST, ADMIN_RIGHT_COMMAND, page_dry_run},
     {"/command", METHOD_GET, ADMIN_RIGHT_COMMAND, page_command},
 };
 
@@ -170,7 +197,8 @@ void pages_answer(const struct pages_view *view, const struct admin_request *req
     const struct page *page = page_at(request->path);
     bool granted = answer->more; /* by the first step */
     if (!page)
-        page_refuse(answer, 404, "", "not found; there are / /livez /readyz /startupz /metrics /status /drain\n");
+        page_refuse(answer, 404, "",
+                    "not found; there are / /livez /readyz /startupz /metrics /status /drain, and the commands'\n");
     else if (granted || (page_granted(admin_access(request, page->right, view->token), answer) &&
                          page_allowed(page, request->head, answer)))
         page->write(view, request, answer);

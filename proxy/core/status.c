@@ -19,6 +19,18 @@ static void put_slice(struct json_writer *w, const char *key, struct slice value
         json_put_string(w, key, value);
 }
 
+/* When the CA would like it to be renewed, and why if it says so. */
+static void put_window(struct json_writer *w, const struct keeper_window *window)
+{
+    json_key(w, "renewal_window");
+    json_object(w);
+    put_time(w, "start", window->start_ms);
+    put_time(w, "end", window->end_ms);
+    json_put_str(w, "renewed_by", window->reason);
+    put_slice(w, "explanation", window->explanation);
+    json_end_object(w);
+}
+
 static void put_certificate(struct json_writer *w, const struct keeper_name_view *name)
 {
     const struct cert *cert = name->cert;
@@ -31,6 +43,8 @@ static void put_certificate(struct json_writer *w, const struct keeper_name_view
     put_time(w, "not_before", cert->not_before_s * 1000);
     put_time(w, "not_after", cert->not_after_s * 1000);
     put_time(w, "renewal_at", name->renew_at_ms);
+    if (name->window.end_ms)
+        put_window(w, &name->window);
     json_end_object(w);
 }
 
@@ -64,6 +78,8 @@ static void put_name(void *ctx, const struct keeper_name_view *name)
     if (name->step)
         json_put_str(w, "step", name->step);
     put_time(w, "next_attempt", name->next_attempt_ms);
+    if (name->paced_by)
+        json_put_str(w, "paced_by", name->paced_by);
     json_put_int(w, "failures", name->num_failures);
     if (name->problem_sentence.len || name->hint.len)
         put_problem(w, name);
@@ -189,6 +205,8 @@ static void put_line(void *ctx, const struct keeper_name_view *name)
     struct buf *out = ctx;
     const struct cert *cert = name->cert;
     line_text(out, name->name);
+    if (name->key_type)
+        buf_printf(out, " (%s)", name->key_type);
     line_field(out, slice_str(cert ? cert_source_text(cert->source) : "none"));
     line_field(out, slice_str(cert ? cert->issuer : ""));
     line_number(out, cert ? cert->not_before_s : 0);

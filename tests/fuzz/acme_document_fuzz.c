@@ -1,8 +1,10 @@
 /* Every document that a CA sends and every record that a store gives back. The first byte chooses which; the engine's
  * table of steps sees the rest as the answer to a step, with the status of the second byte. */
+#include "acme/ari.h"
 #include "acme/authz.h"
 #include "acme/directory.h"
 #include "acme/key.h"
+#include "acme/ledger.h"
 #include "acme/link.h"
 #include "acme/order_steps.h"
 #include "acme/record.h"
@@ -104,6 +106,30 @@ static void try_records(struct slice text)
     arena_cleanup(&arena);
 }
 
+/* What is read of a ledger can be written, and read again. */
+static void try_ledger(struct slice text)
+{
+    struct ledger ledger;
+    struct buf out = {0};
+    ledger_init(&ledger, SLICE_LIT("https://acme-v02.api.letsencrypt.org/directory"));
+    if (ledger_read(&ledger, text, 1000)) {
+        ledger_write(&ledger, 1000, &out);
+        if (!ledger_read(&ledger, buf_slice(&out), 1000))
+            abort();
+    }
+    buf_cleanup(&out);
+    ledger_cleanup(&ledger);
+}
+
+static void try_renewal_info(struct slice text)
+{
+    struct arena arena = {0};
+    struct ari_window window;
+    if (!err_is(ari_read(&arena, text, &window)) && window.end_ms <= window.start_ms)
+        abort();
+    arena_cleanup(&arena);
+}
+
 static void try_directory(struct slice text)
 {
     struct directory read;
@@ -127,6 +153,13 @@ static void try_link(struct slice field)
         abort();
 }
 
+static void try_other_documents(struct slice text)
+{
+    try_directory(text);
+    try_ledger(text);
+    try_renewal_info(text);
+}
+
 static void try_retry_after(struct slice text)
 {
     if (retry_after_ms(text, slice_first(text, 29), 1800000000) < 0)
@@ -145,7 +178,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (choice == TRY_RECORDS)
         try_records(body);
     else if (choice == TRY_DIRECTORY)
-        try_directory(body);
+        try_other_documents(body);
     else if (choice == TRY_LINK)
         try_link(body);
     else if (choice == TRY_RETRY_AFTER)

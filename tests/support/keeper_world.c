@@ -324,6 +324,7 @@ struct side *kw_start(struct kw *world, const char *const *entries)
                                   .clock = &world->clock,
                                   .store = &side->store,
                                   .transport = &world->transport,
+                                  .asker = world->asker,
                                   .ctx = side,
                                   .publish = side_publish,
                                   .look_at = world->look_at,
@@ -382,7 +383,7 @@ void kw_stop(struct side *side)
     config_unref(side->config);
 }
 
-static bool kw_step(struct kw *world)
+bool kw_step(struct kw *world)
 {
     bool moved = false;
     uv_run(&world->uv, UV_RUN_NOWAIT);
@@ -410,6 +411,8 @@ static int64_t kw_next_ms(const struct kw *world, int64_t until_ms)
         for (size_t rank = 0; keeper && rank < NUM_ISSUERS; rank++)
             if (keeper->issuers[rank].alarm.due_ms < next_ms)
                 next_ms = keeper->issuers[rank].alarm.due_ms;
+        if (keeper && keeper->rehearsal && keeper->rehearsal->alarm.due_ms < next_ms)
+            next_ms = keeper->rehearsal->alarm.due_ms;
         if (keeper && keeper->look.due_ms < next_ms)
             next_ms = keeper->look.due_ms;
     }
@@ -427,6 +430,8 @@ static void kw_tick(struct kw *world, int64_t until_ms)
         if (world->sides[i].keeper) {
             for (size_t rank = 0; rank < NUM_ISSUERS; rank++)
                 alarm_check(&world->sides[i].keeper->issuers[rank].alarm);
+            if (world->sides[i].keeper->rehearsal)
+                alarm_check(&world->sides[i].keeper->rehearsal->alarm);
             alarm_check(&world->sides[i].keeper->look);
         }
 }

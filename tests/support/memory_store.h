@@ -5,7 +5,7 @@
 #include "acme/store.h"
 #include "base/list.h"
 
-enum { MEMORY_STORE_MAX_RECORDS = 256 };
+enum { MEMORY_STORE_MAX_RECORDS = 1024 };
 
 struct memory_store {
     struct store store;

@@ -178,6 +178,8 @@ static struct ca_target ca_target_of(const struct scripted_ca *ca, struct slice 
     struct slice path = ca_path_of(ca, url);
     if (!path.ptr)
         return target;
+    if (slice_eq(path, SLICE_LIT("directory"))) /* as the best-known CA has it */
+        path = SLICE_LIT("dir");
     for (enum ca_place place = CA_DIRECTORY; place < CA_NOWHERE; place++) {
         struct slice want = slice_str(ca_paths[place]);
         if (place < CA_ORDER ? slice_eq(path, want) : slice_starts(path, want)) {
@@ -260,7 +262,7 @@ static void ca_serve(struct scripted_ca *ca, struct ca_call *call, const struct 
         ca_fault(ca, "asked for %.*s", (int)call->url.len, call->url.ptr);
         call->reply.status = 404;
     } else if (target->place == CA_RENEWAL_INFO) {
-        ca_serve_renewal_info(ca, call, slice_skip(buf_slice(&call->url), strlen("https://ca.test/renewal-info/")));
+        ca_serve_renewal_info(ca, call, slice_skip(ca_path_of(ca, buf_slice(&call->url)), strlen("renewal-info/")));
     } else if (target->place == CA_DIRECTORY) {
         ca_write_directory(ca, &call->reply);
     } else if (target->place == CA_NEW_NONCE) {
@@ -314,6 +316,10 @@ static void ca_process(struct scripted_ca *ca, struct ca_call *call)
     ca->num_requests++;
     ca->num_at[target.place]++;
     call->is_done = true;
+    if (ca->away && ca->away(ca->away_ctx)) {
+        call->reply.err = err_make(ERR_TIMEOUT, 0, "request");
+        return;
+    }
     const struct ca_script *script = ca_find_script(ca, target.place);
     if (!script || script->lose_reply)
         ca_serve(ca, call, &target);
@@ -435,6 +441,7 @@ void scripted_ca_init(struct scripted_ca *ca, const struct clock *clock)
     ca->has_terms = true;
     ca->offers = 1u << ACME_HTTP_01;
     ca->issuer_names = "[\"ca.test\",\"other-ca.test\"]";
+    ca->orders = mem_calloc(CA_MAX_ORDERS, sizeof *ca->orders);
     list_init(&ca->pending);
     if (err_is(key_generate(KEY_P256, &ca->root_key)) || err_is(key_generate(KEY_P256, &ca->issuer_key)) ||
         err_is(key_generate(KEY_P256, &ca->other_key)))
@@ -470,6 +477,7 @@ void scripted_ca_cleanup(struct scripted_ca *ca)
         mem_free(ca->orders[i].profile);
         mem_free(ca->orders[i].replaces);
     }
+    mem_free(ca->orders);
     mem_free(ca->issued);
     map_cleanup(&ca->nonces);
     buf_cleanup(&ca->last_new_account);

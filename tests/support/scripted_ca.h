@@ -12,7 +12,7 @@
 #include "base/list.h"
 #include "base/map.h"
 
-enum { CA_MAX_ACCOUNTS = 8, CA_MAX_ORDERS = 256, CA_MAX_NAMES = 8, CA_MAX_SCRIPTS = 8, CA_MAX_PROFILES = 4 };
+enum { CA_MAX_ACCOUNTS = 8, CA_MAX_ORDERS = 4096, CA_MAX_NAMES = 8, CA_MAX_SCRIPTS = 8, CA_MAX_PROFILES = 4 };
 
 enum ca_place {
     CA_DIRECTORY,
@@ -103,9 +103,12 @@ struct scripted_ca {
     unsigned num_alternates;          /* chains besides the first, to "Alternate Root 1" and so on */
     int64_t ari_start_ms, ari_end_ms; /* of every window; end 0: as Let's Encrypt has it */
     const char *ari_retry_after, *ari_explanation;
-    bool has_no_changes; /* neither keyChange nor revokeCert */
-    const char *date;    /* of every answer; NULL: none */
+    bool has_no_changes;     /* neither keyChange nor revokeCert */
+    const char *date;        /* of every answer; NULL: none */
+    bool (*away)(void *ctx); /* no request gets through; NULL: all do */
+    void *away_ctx;
     int64_t lifetime_s, backdate_s;
+    int64_t (*lifetime_s_of)(const char *name); /* NULL: lifetime_s */
     struct ca_script scripts[CA_MAX_SCRIPTS];
     size_t num_scripts;
     /* Is the answer served? NULL: not looked at. */
@@ -125,8 +128,8 @@ struct scripted_ca {
     bool account_gone[CA_MAX_ACCOUNTS], account_deactivated[CA_MAX_ACCOUNTS];
     struct ca_issued *issued;
     size_t num_issued;
-    struct ca_order orders[CA_MAX_ORDERS];
-    struct map nonces; /* to 1: fresh */
+    struct ca_order *orders; /* CA_MAX_ORDERS */
+    struct map nonces;       /* to 1: fresh */
     uint64_t next_nonce, random;
     struct evp_pkey_st *root_key, *issuer_key;
     struct x509_st *root, *issuer;

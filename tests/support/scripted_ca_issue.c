@@ -14,13 +14,14 @@ static bool ca_names_match(const struct ca_order *order, const struct slice *nam
 static void ca_issue(struct scripted_ca *ca, struct ca_order *order, struct evp_pkey_st *key, const struct slice *names)
 {
     int64_t now_s = ca->clock->wall_ms(ca->clock) / 1000;
+    int64_t lifetime_s = ca->lifetime_s_of ? ca->lifetime_s_of(order->names[0]) : ca->lifetime_s;
     struct issue issue = {.key = ca->stolen_key ? ca->stolen_key : key,
                           .issuer = ca->issuer,
                           .issuer_key = ca->issuer_key,
                           .names = names,
                           .num_names = order->num_names,
                           .not_before_s = now_s - ca->backdate_s,
-                          .not_after_s = now_s - ca->backdate_s + ca->lifetime_s,
+                          .not_after_s = now_s - ca->backdate_s + lifetime_s,
                           .serial = 1000 + ca->num_certificates};
     struct buf pem = {0};
     struct x509_st *leaf = issue_certificate(&issue);

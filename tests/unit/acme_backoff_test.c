@@ -53,6 +53,11 @@ static void test_floors_and_ceilings(void)
     backoff = (struct backoff){0};
     backoff_failed(&backoff, &permanent, now_ms, now_ms - day_ms, 0); /* expired: nothing is left to divide */
     check_about(backoff_next_ms(&backoff, now_ms, false) - now_ms, day_ms);
+    struct problem transient = {.class = PROBLEM_TRANSIENT};
+    backoff = (struct backoff){.num_failures = 7};
+    backoff_failed(&backoff, &transient, now_ms, now_ms - day_ms,
+                   0); /* expired, and the CA was away: within the hour */
+    CHECK_INT(backoff_next_ms(&backoff, now_ms, false) - now_ms, 60 * min_ms);
 }
 
 static void test_mended(void)

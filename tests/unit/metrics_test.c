@@ -76,6 +76,36 @@ static void a_name_through_its_states(void)
     buf_cleanup(&out);
 }
 
+/* A label tells the certificates of a name apart, where it has two: no series comes twice. */
+static void a_name_with_two_certificates(void)
+{
+    static const char *const entries[] = {"PORTICO_DOMAINS=a.example.com,localhost",
+                                          "PORTICO_ACME_KEY_TYPE=p256,rsa2048", NULL};
+    struct kw world;
+    struct buf out = {0};
+    kw_init(&world);
+    struct side *side = kw_start(&world, entries);
+    kw_pass(&world, 60000);
+    const char *text = metrics(&world, side, &out);
+    check_has(text, "portico_names 2\n");
+    check_has(text, "portico_certificate_source{name=\"a.example.com\",source=\"issued\",key_type=\"p256\"} 1\n");
+    check_has(text, "portico_certificate_source{name=\"a.example.com\",source=\"issued\",key_type=\"rsa2048\"} 1\n");
+    check_has(
+        text,
+        "portico_acme_attempts_total{name=\"a.example.com\",result=\"issued\",problem=\"\",key_type=\"p256\"} 1\n");
+    check_has(text, "portico_acme_failures{name=\"a.example.com\",key_type=\"rsa2048\"} 0\n");
+    CHECK_INT(num_of(text, "portico_certificate_not_after_seconds{name=\"a.example.com\""), 2);
+    out.len = 0;
+    struct stats_view view = view_of(&world, side);
+    struct cursor cursor = {0};
+    while (status_write_lines(&view, &cursor, &out))
+        continue;
+    CHECK_INT(num_of(buf_cstr(&out), "a.example.com (p256)\tissued\t"), 1);
+    CHECK_INT(num_of(buf_cstr(&out), "a.example.com (rsa2048)\tissued\t"), 1);
+    kw_cleanup(&world);
+    buf_cleanup(&out);
+}
+
 /* A renewal's instant belongs to the certificate that it was chosen for. */
 static void names_that_are_not_ordered_have_no_renewal(void)
 {
@@ -159,6 +189,7 @@ static void status_is_well_formed(void)
 int main(void)
 {
     RUN(a_name_through_its_states);
+    RUN(a_name_with_two_certificates);
     RUN(names_that_are_not_ordered_have_no_renewal);
     RUN(more_names_than_have_series);
     RUN(status_is_well_formed);

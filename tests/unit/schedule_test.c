@@ -172,6 +172,52 @@ static void a_state_that_makes_no_sense_is_none(void)
     name_state_cleanup(&state);
 }
 
+static void a_window_comes_back_as_it_was(void)
+{
+    struct name_state state = {.window = {100, 200, 150}, .ask_at_ms = 300, .num_ask_failures = 2}, back = {0};
+    struct buf text = {0};
+    state.window_met = NAME_WINDOW_MISSED;
+    state.ledger = (struct ledger_name){5, 6};
+    state.fallback_ledger = (struct ledger_name){0, 7};
+    name_state_keep(&state.explanation, SLICE_LIT("https://ca.example/why"));
+    name_state_write(&state, &text);
+    CHECK(name_state_read(&back, buf_slice(&text)));
+    CHECK_INT(back.window.start_ms, 100);
+    CHECK_INT(back.window.end_ms, 200);
+    CHECK_INT(back.window.chosen_ms, 150);
+    CHECK_INT(back.ask_at_ms, 300);
+    CHECK_INT(back.num_ask_failures, 2);
+    CHECK_INT(back.window_met, NAME_WINDOW_MISSED);
+    CHECK_SLICE(buf_slice(&back.explanation), "https://ca.example/why");
+    CHECK_INT(back.ledger.set_full_ms, 5);
+    CHECK_INT(back.ledger.failures_full_ms, 6);
+    CHECK_INT(back.fallback_ledger.failures_full_ms, 7);
+    name_state_forget_window(&back);
+    CHECK_INT(back.window.end_ms + back.ask_at_ms + back.num_ask_failures, 0);
+    CHECK_INT(back.explanation.len, 0);
+    buf_cleanup(&text);
+    name_state_cleanup(&state);
+    name_state_cleanup(&back);
+}
+
+/* An instant outside its window, or a window that ends before it begins, is none. */
+static void a_window_that_makes_no_sense_is_none(void)
+{
+    static const char *const bad[] = {"{\"version\":1,\"window\":{\"start_ms\":100,\"end_ms\":100,\"chosen_ms\":100}}",
+                                      "{\"version\":1,\"window\":{\"start_ms\":100,\"end_ms\":200,\"chosen_ms\":200}}",
+                                      "{\"version\":1,\"window\":{\"start_ms\":100,\"end_ms\":200,\"chosen_ms\":99}}",
+                                      "{\"version\":1,\"window\":{\"start_ms\":100,\"end_ms\":1e30,\"chosen_ms\":150}}",
+                                      "{\"version\":1,\"window\":{\"start_ms\":100,\"end_ms\":200}}",
+                                      "{\"version\":1,\"window\":7,\"window_met\":\"perhaps\"}"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct name_state state = {0};
+        CHECK(name_state_read(&state, slice_str(bad[i])));
+        CHECK_INT(state.window.end_ms, 0);
+        CHECK_INT(state.window_met, NAME_WINDOW_NONE);
+        name_state_cleanup(&state);
+    }
+}
+
 int main(void)
 {
     RUN(the_first_is_always_the_earliest);
@@ -179,5 +225,7 @@ int main(void)
     RUN(alarms_ring_in_real_time);
     RUN(a_state_comes_back_as_it_was);
     RUN(a_state_that_makes_no_sense_is_none);
+    RUN(a_window_comes_back_as_it_was);
+    RUN(a_window_that_makes_no_sense_is_none);
     return checks_done();
 }

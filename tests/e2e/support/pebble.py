@@ -20,9 +20,9 @@ def newer_pebble():
 
 
 class Pebble:
-    """One CA. `ca_path` verifies its API, `root()` the certificates that it issues (new at each start)."""
+    """One CA, by other names too where `hosts` has them. `ca_path` verifies its API, `root()` the certificates that it issues (new at each start)."""
 
-    def __init__(self, directory, authority, http_port, validity_s=90 * 86400, env=None, dns=None, port=None, program="pebble", tls_port=1, profiles=None):
+    def __init__(self, directory, authority, http_port, validity_s=90 * 86400, env=None, dns=None, port=None, program="pebble", tls_port=1, profiles=None, hosts=()):
         self.directory = directory
         self.authority = authority
         self.ca_path = authority.path
@@ -34,7 +34,7 @@ class Pebble:
         self.management_port = free_port()
         self.url = f"https://localhost:{self.port}/dir"
         self.process = None
-        cert, key = authority.issue_files("localhost", "127.0.0.1", stem="pebble")
+        cert, key = authority.issue_files("localhost", "127.0.0.1", *hosts, stem=f"pebble-{self.port}")
         config = {
             "listenAddress": f"127.0.0.1:{self.port}",
             "managementListenAddress": f"127.0.0.1:{self.management_port}",
@@ -92,6 +92,10 @@ class Pebble:
 
     def intermediate(self):
         return parse(self._get("/intermediates/0"))
+
+    def revocation(self, serial):
+        """{"Status": "Valid"} or {"Status": "Revoked", "Reason": 1, ...} of one of its certificates."""
+        return json.loads(self._get(f"/cert-status-by-serial/{serial}"))
 
     def count_lines(self, text):
         return sum(text in line for line in self.process.lines)
