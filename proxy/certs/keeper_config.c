@@ -334,6 +334,7 @@ static bool keeper_needs_engine_anew(const struct keeper *keeper, const struct k
            !slice_eq(before->acme.email, after->acme.email) || !slice_eq(before->acme.fallback, after->acme.fallback) ||
            !slice_eq(before->acme.fallback_eab_kid, after->acme.fallback_eab_kid) ||
            !slice_eq(before->acme.fallback_eab_hmac_key, after->acme.fallback_eab_hmac_key) ||
+           before->acme.fallback_eab_mac != after->acme.fallback_eab_mac ||
            !slice_eq(before->acme.fallback_account_key.text, after->acme.fallback_account_key.text);
 }
 
