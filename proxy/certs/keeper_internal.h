@@ -33,6 +33,7 @@ enum {
     KEEPER_CA_FAILURES = 3,       /* in a row: then the fallback is asked */
     KEEPER_QUARANTINE_LOOK_MS = 3600 * 1000,
     KEEPER_QUARANTINE_HOLD_S = 34 * 3600, /* ACME-106: the CA refills one of five identical certificates */
+    KEEPER_PACED_LOOK_MS = 600 * 1000,    /* what the ledger holds back */
     KEEPER_ARI_RUNNING = 4,               /* questions for a renewal's window, at a time */
     KEEPER_ARI_FAILURES = 3               /* of them in a row: worth a word */
 };
