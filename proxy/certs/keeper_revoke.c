@@ -22,17 +22,15 @@ enum revocation_stage {
 struct keeper_revocation {
     struct keeper *keeper;
     struct list node; /* in keeper->revocations */
-    enum revocation_stage stage;
+    struct acme_revocation call;
+    struct store_call store_call;
     struct buf name, serial, directory_url, leaf_der; /* as struct revocation_record */
-    enum acme_revocation_reason reason;
     int64_t not_after_s;
     struct evp_pkey_st *key; /* NULL: the account signs */
-    bool stored;
-    struct store_call store_call;
-    bool storing;
-    struct acme_revocation call;
-    bool asking;
     struct backoff backoff;
+    enum revocation_stage stage;
+    enum acme_revocation_reason reason;
+    bool stored, storing, asking;
     bool orphan_said; /* that its CA is none of the configuration's */
 };
 
