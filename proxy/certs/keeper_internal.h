@@ -33,6 +33,7 @@ enum {
     KEEPER_CA_FAILURES = 3,       /* in a row: then the fallback is asked */
     KEEPER_QUARANTINE_LOOK_MS = 3600 * 1000,
     KEEPER_QUARANTINE_HOLD_S = 34 * 3600, /* ACME-106: the CA refills one of five identical certificates */
+    KEEPER_PACED_LOOK_MS = 600 * 1000,    /* what the ledger holds back */
     KEEPER_ARI_RUNNING = 4,               /* questions for a renewal's window, at a time */
     KEEPER_ARI_FAILURES = 3               /* of them in a row: worth a word */
 };
@@ -112,6 +113,7 @@ struct keeper_name {
     enum name_kind kind;
     bool local;               /* no public CA signs it, and none behind our own is asked to */
     struct cert *cert;        /* served; NULL before the store has answered */
+    bool shown;               /* to clients; not where it has ended and the other line has one */
     struct buf directory_url; /* of a CERT_ISSUED, as are the next two */
     struct buf profile;
     enum key_type cert_key_type;
@@ -388,7 +390,9 @@ size_t keeper_lines_of(const struct config *config, struct slice text, struct bu
 /* What the engine calls the journal: one for each directory, so that no order is lost by asking the other CA. */
 void keeper_order_record(const struct keeper_name *name, enum issuer_rank rank, struct buf *out);
 /* Tells the next certset what clients of this name are shown, of all its lines. */
-void keeper_offer(const struct keeper_name *name);
+void keeper_offer(struct keeper_name *name);
+/* Tells it anew where one of two certificates has ended meanwhile; returns as keeper_local_look. */
+int64_t keeper_offer_look(struct keeper_name *name, int64_t now_ms);
 /* Whether the other line has a certificate that clients accept, so that nothing needs to be made up for this one. */
 bool name_is_covered_beside(const struct keeper_name *name);
 
