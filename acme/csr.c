@@ -46,14 +46,15 @@ static bool csr_add_name(CBB *names, struct slice name)
     char text[INET6_ADDRSTRLEN];
     if (!name_is_ip(name))
         return CBB_add_asn1(names, &child, CBS_ASN1_CONTEXT_SPECIFIC | 2) &&
-               CBB_add_bytes(&child, (const uint8_t *)name.ptr, name.len);
+               CBB_add_bytes(&child, (const uint8_t *)name.ptr, name.len) && CBB_flush(names);
     if (name.len >= sizeof text)
         return false;
     memcpy(text, name.ptr, name.len);
     text[name.len] = '\0';
     bool v6 = memchr(text, ':', name.len) != NULL;
     return inet_pton(v6 ? AF_INET6 : AF_INET, text, address) == 1 &&
-           CBB_add_asn1(names, &child, CBS_ASN1_CONTEXT_SPECIFIC | 7) && CBB_add_bytes(&child, address, v6 ? 16 : 4);
+           CBB_add_asn1(names, &child, CBS_ASN1_CONTEXT_SPECIFIC | 7) && CBB_add_bytes(&child, address, v6 ? 16 : 4) &&
+           CBB_flush(names); /* which points at child until then */
 }
 
 /* [0] attributes: extensionRequest with a subjectAltName; critical where the subject is empty (RFC 5280 §4.2.1.6). */

@@ -38,7 +38,7 @@ struct demand {
     size_t num_recent, num_asking, num_domains;
     struct budget questions, names;
     uint64_t num_shed;
-    int64_t said_ms;
+    int64_t said_ms, said_unanswered_ms;
 };
 
 /* ---- budgets ---- */
@@ -204,11 +204,14 @@ static const char *answer_text(enum demand_answer answer)
 
 static void entry_log(const struct demand_entry *entry, enum demand_answer answer, struct slice why)
 {
-    struct log_ring *log = entry->demand->world.log;
-    if (answer == DEMAND_UNKNOWN)
-        LOG_WARN_EVENT(log, "on_demand_unanswered", LOG_STR("name", entry->name), LOG_SLICE("msg", why));
-    else
-        LOG_DEBUG_EVENT(log, "on_demand_asked", LOG_STR("name", entry->name), LOG_STR("answer", answer_text(answer)));
+    struct demand *demand = entry->demand;
+    struct log_ring *log = demand->world.log;
+    int64_t now_ms = demand_now_ms(demand);
+    LOG_DEBUG_EVENT(log, "on_demand_asked", LOG_STR("name", entry->name), LOG_STR("answer", answer_text(answer)));
+    if (answer != DEMAND_UNKNOWN || (demand->said_unanswered_ms && now_ms - demand->said_unanswered_ms < SAY_EVERY_MS))
+        return;
+    demand->said_unanswered_ms = now_ms;
+    LOG_WARN_EVENT(log, "on_demand_unanswered", LOG_STR("name", entry->name), LOG_SLICE("msg", why));
 }
 
 static void entry_answered(struct asker_call *call, enum demand_answer answer, struct slice why)

@@ -36,6 +36,8 @@ struct asker_call {
 struct asker {
     void (*ask)(struct asker *asker, struct asker_call *call);
     void (*cancel)(struct asker *asker, struct asker_call *call); /* nobody waits for it any more; not after `done` */
+    /* Of ON_DEMAND_ASK, for questions from now on; empty: none are answered. */
+    void (*set_url)(struct asker *asker, struct slice url);
 };
 
 struct demand;

@@ -129,10 +129,17 @@ static void ask_cancel(struct asker *asker, struct asker_call *asked)
 
 /* ---- life ---- */
 
+static void ask_set_url(struct asker *asker, struct slice url)
+{
+    struct demand_ask *ask = ask_of(asker);
+    ask->url.len = 0;
+    buf_append_slice(&ask->url, url);
+}
+
 struct demand_ask *demand_ask_new(const struct demand_ask_options *options)
 {
     struct demand_ask *ask = MEM_NEW(struct demand_ask);
-    ask->base = (struct asker){ask_ask, ask_cancel};
+    ask->base = (struct asker){ask_ask, ask_cancel, ask_set_url};
     ask->options = *options;
     buf_append_slice(&ask->roots_pem, options->extra_roots_pem);
     if (options->proxy) {
@@ -144,12 +151,6 @@ struct demand_ask *demand_ask_new(const struct demand_ask_options *options)
     list_init(&ask->failed);
     deferred_init(&ask->fail, ask_failed);
     return ask;
-}
-
-void demand_ask_set_url(struct demand_ask *ask, struct slice url)
-{
-    ask->url.len = 0;
-    buf_append_slice(&ask->url, url);
 }
 
 struct asker *demand_ask_base(struct demand_ask *ask)

@@ -24,7 +24,5 @@ struct demand_ask *demand_ask_new(const struct demand_ask_options *options);
 /* Every question must have been answered or canceled. NULL is fine. */
 void demand_ask_free(struct demand_ask *ask);
 struct asker *demand_ask_base(struct demand_ask *ask);
-/* For questions from now on; empty: none are answered. */
-void demand_ask_set_url(struct demand_ask *ask, struct slice url);
 
 #endif

@@ -173,6 +173,7 @@ static void keeper_silence(struct keeper *keeper)
         store->ops->cancel(store, &keeper->state_call);
     for (size_t i = 0; i < NUM_ISSUERS; i++)
         keeper_ledger_end(&keeper->issuers[i]);
+    keeper_demand_stop(keeper);
     keeper_free_names(keeper);
     due_queue_cleanup(&keeper->due);
     keeper_root_free(keeper);
@@ -201,6 +202,7 @@ struct err keeper_new(const struct keeper_world *world, const struct config *con
     keeper_bans_init(keeper);
     keeper_state_init(keeper);
     keeper_commands_init(keeper);
+    keeper_demand_init(keeper);
     struct internal_ca *root = NULL;
     struct err err = own_certs_new(config, NULL, &keeper->own, out_mistake);
     if (!err_is(err))
@@ -342,6 +344,20 @@ static struct keeper_window keeper_window_view(const struct keeper_name *name)
     return view;
 }
 
+static struct slice keeper_order_directory(const struct keeper_name *name)
+{
+    bool ordered = name->order || name->attempts.num_issued;
+    for (size_t i = 0; i < KEEPER_NUM_CLASSES; i++)
+        ordered = ordered || name->attempts.num_failed[i];
+    return ordered ? issuer_directory(&name->keeper->issuers[name->rank]) : SLICE_NONE;
+}
+
+static struct slice keeper_challenge_of(const struct keeper_name *name)
+{
+    const char *running = name->order ? acme_order_challenge(name->order) : NULL;
+    return running ? slice_str(running) : buf_slice(&name->state.challenge);
+}
+
 static struct keeper_name_view keeper_view_of(const struct keeper_name *name)
 {
     const struct name_state *state = &name->state;
@@ -349,11 +365,14 @@ static struct keeper_name_view keeper_view_of(const struct keeper_name *name)
                                      .key_type = name->other ? key_type_name(name->key_type) : NULL,
                                      .cert = name->cert,
                                      .directory_url = buf_slice(&name->directory_url),
+                                     .order_directory_url = keeper_order_directory(name),
+                                     .challenge = keeper_challenge_of(name),
                                      .managed = name->kind == NAME_ACME,
                                      .held = state->held,
                                      .quarantined = name->quarantine.record.len > 0,
                                      .step = name->order ? acme_order_step(name->order) : NULL,
                                      .next_attempt_ms = name->next_attempt_ms,
+                                     .why = keeper_why_next(name),
                                      .renew_at_ms = keeper_renew_at_ms(name),
                                      .paced_by =
                                          name->paced_by == LEDGER_UNKNOWN ? NULL : ledger_limit_text(name->paced_by),

@@ -49,10 +49,10 @@ static int64_t name_ask_failed_ms(struct keeper_name *name, const struct problem
     struct name_state *state = &name->state;
     int64_t wait_ms = renewal_ask_failed_ms((uint32_t)++state->num_ask_failures, keeper_random());
     int64_t ca_ms = problem->retry_after_ms < ARI_ASK_MAX_MS ? problem->retry_after_ms : ARI_ASK_MAX_MS;
-    enum log_level level = state->num_ask_failures == KEEPER_ARI_FAILURES ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG;
+    bool worth_a_word = state->num_ask_failures == KEEPER_ARI_FAILURES;
     wait_ms = ca_ms > wait_ms ? ca_ms : wait_ms;
-    LOG(name->keeper->world.log, level, "renewal_window_unknown", LOG_SLICE("name", name->text),
-        LOG_SLICE("detail", problem->detail), LOG_INT("status", problem->status),
+    LOG(name->keeper->world.log, worth_a_word ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "renewal_window_unknown",
+        LOG_SLICE("name", name->text), LOG_SLICE("detail", problem->detail), LOG_INT("status", problem->status),
         LOG_INT("failures", state->num_ask_failures), LOG_INT("next_s", wait_ms / 1000),
         LOG_STR("msg", "the CA does not say when it wants the certificate renewed; it is renewed by what is known"));
     return wait_ms;

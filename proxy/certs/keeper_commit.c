@@ -114,6 +114,7 @@ struct err keeper_write_record(const struct keeper_name *name, const struct acme
                                  .profile = result->profile,
                                  .issued_s = keeper_wall_ms(name->keeper) / 1000,
                                  .generation = name->record_generation + 1,
+                                 .on_demand = name->on_demand,
                                  .replaces = name_has_issued(name) ? slice_str(name->cert->serial) : SLICE_NONE,
                                  .key_pem = result->key_pem,
                                  .chain_pem = result->chain_pem};

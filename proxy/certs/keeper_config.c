@@ -9,6 +9,7 @@ static void name_free(struct keeper_name *name)
     list_remove(&name->announced);
     list_remove(&name->refresh);
     list_remove(&name->leaving);
+    keeper_demand_let_go(name);
     keeper_name_cleanup(name);
     mem_free((char *)name->record.ptr);
     mem_free(name);
@@ -39,6 +40,7 @@ static void name_leave(struct keeper_name *name)
 {
     struct keeper *keeper = name->keeper;
     LOG_DEBUG_EVENT(keeper->world.log, "name_removed", LOG_SLICE("name", name->text));
+    keeper_demand_let_go(name);
     keeper_order_cancel(name);
     keeper_ari_cancel(name);
     keeper_look_at(name, INT64_MAX);
@@ -96,6 +98,7 @@ static struct keeper_name *name_new(struct keeper *keeper, struct slice record, 
     list_init(&name->ari_waiting);
     name->paced_by = LEDGER_UNKNOWN;
     list_init(&name->refresh);
+    list_init(&name->demand_loading);
     list_init(&name->leaving);
     return name;
 }
@@ -118,6 +121,7 @@ static void name_set_kind(struct keeper_name *name, enum name_kind kind, bool is
 struct names_change {
     struct map before; /* record to struct keeper_name: not wanted so far */
     struct keeper *keeper;
+    bool on_demand; /* what is added now */
 };
 
 /* What a line is to be. */
@@ -139,6 +143,8 @@ static struct keeper_name *keeper_add_line(struct names_change *change, const st
     if (!name)
         name = name_new(keeper, plan->record, plan->text_len);
     name->local = plan->local;
+    name->on_demand = change->on_demand;
+    name->dropped = false;
     name->key_type = plan->key_type;
     name->second = plan->record.len != plan->text_len;
     name_set_kind(name, plan->kind, is_new);
@@ -168,30 +174,96 @@ static void keeper_add_name(struct names_change *change, struct slice text, enum
     for (size_t i = 0; i < num; i++)
         buf_cleanup(&records[i]);
     keeper->has_internal = keeper->has_internal || kind == NAME_INTERNAL;
+    keeper->demand.num_names += change->on_demand;
+}
+
+/* ---- names that clients brought ---- */
+
+static void keeper_add_brought(struct names_change *change, struct slice text)
+{
+    struct keeper *keeper = change->keeper;
+    struct config_name name = {.text = text,
+                               .issuer = keeper->config->acme.kind == CONFIG_DIRECTORY_INTERNAL ? CONFIG_ISSUER_INTERNAL
+                                                                                                : CONFIG_ISSUER_ACME};
+    change->on_demand = true;
+    keeper_add_name(change, text, keeper_kind_of(keeper, &name), false);
+}
+
+/* Where they still are to be served; behind the names of the configuration, in the order in which they came. */
+static void keeper_keep_brought(struct names_change *change, struct keeper_name **before, size_t num_before)
+{
+    for (size_t i = 0; i < num_before && change->keeper->config->on_demand_ask.len; i++) {
+        struct keeper_name *name = map_get(&change->before, before[i]->record);
+        if (name == before[i] && name->on_demand && !name->second)
+            keeper_add_brought(change, name->text);
+    }
+}
+
+struct keeper_name *keeper_add_on_demand(struct keeper *keeper, struct slice text)
+{
+    struct names_change change = {.keeper = keeper};
+    size_t room = keeper->num_names + CONFIG_KEY_TYPES;
+    keeper->names = mem_realloc(keeper->names, room * sizeof *keeper->names); // NOLINT(bugprone-sizeof-expression)
+    keeper_add_brought(&change, text);
+    return map_get(&keeper->by_name, text);
+}
+
+void keeper_remove_dropped(struct keeper *keeper)
+{
+    size_t num = 0;
+    for (size_t i = 0; i < keeper->num_names; i++) {
+        struct keeper_name *name = keeper->names[i];
+        if (!name->dropped) {
+            keeper->names[num++] = name;
+            continue;
+        }
+        map_remove(&keeper->by_name, name->record);
+        keeper->demand.num_names -= !name->second;
+        name_leave(name);
+    }
+    keeper->num_names = num;
+}
+
+/* ---- all names ---- */
+
+static size_t keeper_num_sans(const struct keeper *keeper)
+{
+    size_t num = 0;
+    for (size_t i = 0; keeper->config->names_from_certificate && i < keeper->own->num; i++)
+        num += keeper->own->items[i].cert->num_names;
+    return num;
+}
+
+static void keeper_add_sans(struct names_change *change)
+{
+    const struct own_certs *own = change->keeper->own;
+    for (size_t i = 0; i < own->num; i++)
+        for (size_t n = 0; n < own->items[i].cert->num_names; n++)
+            keeper_add_name(change, slice_str(own->items[i].cert->names[n]), NAME_OWN, false);
 }
 
 void keeper_set_names(struct keeper *keeper)
 {
     const struct config *config = keeper->config;
-    size_t num_own = config->names_from_certificate ? keeper->own->num : 0, num_sans = 0;
     struct names_change change = {.before = keeper->by_name, .keeper = keeper};
+    struct keeper_name **before = keeper->names;
+    size_t num_before = keeper->num_names, most = config->num_names + keeper_num_sans(keeper);
     struct map_entry *entry;
-    for (size_t i = 0; i < num_own; i++)
-        num_sans += keeper->own->items[i].cert->num_names;
-    mem_free(keeper->names);
-    keeper->names = mem_calloc((config->num_names + num_sans) * CONFIG_KEY_TYPES, sizeof(void *));
+    keeper->names = mem_calloc(most * CONFIG_KEY_TYPES + num_before * CONFIG_KEY_TYPES, sizeof(void *));
     keeper->num_names = 0;
     keeper->by_name = (struct map){0};
-    keeper->has_internal = false;
+    keeper->demand.num_names = 0;
+    keeper->has_internal = config->on_demand_ask.len && config->acme.kind == CONFIG_DIRECTORY_INTERNAL;
     for (size_t i = 0; i < config->num_names; i++)
         keeper_add_name(&change, config->names[i].text, keeper_kind_of(keeper, &config->names[i]),
                         config->names[i].local);
-    for (size_t i = 0; i < num_own; i++)
-        for (size_t n = 0; n < keeper->own->items[i].cert->num_names; n++)
-            keeper_add_name(&change, slice_str(keeper->own->items[i].cert->names[n]), NAME_OWN, false);
+    if (config->names_from_certificate)
+        keeper_add_sans(&change);
+    keeper_keep_brought(&change, before, num_before);
     for (size_t at = 0; (entry = map_next(&change.before, &at));)
         name_leave(entry->value);
     map_cleanup(&change.before);
+    mem_free(before);
 }
 
 void keeper_free_names(struct keeper *keeper)
@@ -212,7 +284,7 @@ bool keeper_orders(const struct keeper *keeper)
     for (size_t i = 0; i < keeper->num_names; i++)
         if (keeper->names[i]->kind == NAME_ACME)
             return true;
-    return false;
+    return config_orders_on_demand(keeper->config);
 }
 
 /* ---- another configuration ---- */
@@ -222,7 +294,7 @@ static bool config_orders(const struct config *config)
     for (size_t i = 0; i < config->num_names; i++)
         if (config->names[i].issuer == CONFIG_ISSUER_ACME)
             return true;
-    return false;
+    return config_orders_on_demand(config);
 }
 
 struct err keeper_prepare(const struct keeper *keeper, const struct config *config, struct transport *transport,
@@ -262,6 +334,7 @@ static bool keeper_needs_engine_anew(const struct keeper *keeper, const struct k
            !slice_eq(before->acme.email, after->acme.email) || !slice_eq(before->acme.fallback, after->acme.fallback) ||
            !slice_eq(before->acme.fallback_eab_kid, after->acme.fallback_eab_kid) ||
            !slice_eq(before->acme.fallback_eab_hmac_key, after->acme.fallback_eab_hmac_key) ||
+           before->acme.fallback_eab_mac != after->acme.fallback_eab_mac ||
            !slice_eq(before->acme.fallback_account_key.text, after->acme.fallback_account_key.text);
 }
 
@@ -306,7 +379,7 @@ static bool same_names(const struct config *a, const struct config *b)
     for (size_t i = 0; i < a->num_names; i++)
         if (a->names[i].issuer != b->names[i].issuer || !slice_eq(a->names[i].text, b->names[i].text))
             return false;
-    return same_key_types(a, b);
+    return same_key_types(a, b) && (a->on_demand_ask.len == 0) == (b->on_demand_ask.len == 0);
 }
 
 /* Of names that stay as they are: whether their certificates, and how they are ordered, do. */
@@ -334,7 +407,7 @@ static bool keeper_has_fresh(const struct keeper *keeper)
 static void keeper_apply_names(struct keeper *keeper)
 {
     keeper_set_names(keeper);
-    if (keeper->num_names)
+    if (keeper->num_names && !keeper->names[0]->on_demand)
         certset_set_default(keeper_draft(keeper), keeper->names[0]->text);
 }
 
@@ -357,6 +430,7 @@ void keeper_apply(struct keeper *keeper, struct keeper_change *change)
         keeper_apply_engine(keeper, anew);
     if (before->tls.ticket_rotate_s != keeper->config->tls.ticket_rotate_s)
         keeper_apply_tickets(keeper, keeper->config->tls.ticket_rotate_s);
+    keeper_demand_apply(keeper, before->on_demand_ask);
     keeper_state_flush(keeper);
     keeper_sweep_leaving(keeper);
     if (keeper_has_fresh(keeper) || (!same_root && !keeper->root && keeper->has_internal))

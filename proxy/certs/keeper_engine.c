@@ -57,6 +57,16 @@ static const char *engine_mistake_variable(const struct config *config, enum iss
     return config->acme.account_key.text.len ? "PORTICO_ACME_ACCOUNT_KEY" : "PORTICO_ACME_DIRECTORY, _EMAIL or _EAB_*";
 }
 
+static enum jws_mac mac_of(enum config_mac mac)
+{
+    switch (mac) {
+    case CONFIG_HS256: break;
+    case CONFIG_HS384: return JWS_HS384;
+    case CONFIG_HS512: return JWS_HS512;
+    }
+    return JWS_HS256;
+}
+
 /* The HMAC key's text is the caller's to overwrite. */
 static struct acme_options engine_options(const struct config *config, enum issuer_rank rank, struct buf *hmac_key)
 {
@@ -67,6 +77,7 @@ static struct acme_options engine_options(const struct config *config, enum issu
                                  .email = config->acme.email,
                                  .eab_kid = first ? config->acme.eab_kid : config->acme.fallback_eab_kid,
                                  .eab_hmac_key = buf_slice(hmac_key),
+                                 .eab_mac = mac_of(first ? config->acme.eab_mac : config->acme.fallback_eab_mac),
                                  .account_key_pem =
                                      first ? config->acme.account_key.text : config->acme.fallback_account_key.text};
 }

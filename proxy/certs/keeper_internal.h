@@ -2,8 +2,8 @@
  * write), keeper_renewal.c (when), keeper_ari.c (when the CA would like it), keeper_ledger.c (its limits), keeper_order.c (orders and their failure), keeper_commit.c (what became of one),
  * keeper_state.c (what is remembered of a name), keeper_engine.c (the engine), keeper_publish.c (certsets and
  * acknowledgement), keeper_challenge.c (answers to challenges), keeper_local.c (placeholders and leaves of the
- * local CA), keeper_root.c (its root), keeper_own.c (certificates of one's own), keeper_config.c (which names there are).
- * Control thread. */
+ * local CA), keeper_root.c (its root), keeper_own.c (certificates of one's own), keeper_config.c (which names there are),
+ * keeper_demand.c (those that clients bring), keeper_why.c (what the next order waits for). Control thread. */
 #ifndef CERTS_KEEPER_INTERNAL_H
 #define CERTS_KEEPER_INTERNAL_H
 
@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "certs/alarm.h"
+#include "certs/demand.h"
 #include "certs/due_queue.h"
 #include "certs/export.h"
 #include "certs/keeper.h"
@@ -25,6 +26,7 @@ enum {
     KEEPER_LOOK_MS = 60000,       /* the wall clock is read again at least so often */
     KEEPER_SKEW_MS = 5000,        /* it has been set where it moved by this against the monotonic one */
     KEEPER_RELOAD_MS = 10000,     /* an unreadable store is read again */
+    KEEPER_FOLLOW_MS = 1000,      /* a standby reads all again behind a name that it does not know */
     KEEPER_STANDBY_MS = 2000,     /* the right to write is not granted by then: we are a standby, and say so */
     KEEPER_LOOKS_A_TURN = 32,     /* names: each may cost a key and a signature, and the loop must not wait for all */
     KEEPER_STATE_BATCH = 16,      /* LIMIT_STORE_WRITES */
@@ -80,12 +82,6 @@ struct name_quarantine {
     int64_t retry_ms; /* wall clock: it is stored again, where that failed */
 };
 
-/* A question that runs, where query.call.acme is set. */
-struct ari_slot {
-    struct acme_ari_query query;
-    struct keeper_name *name;
-};
-
 /* What we see of the name ourselves, before the CA does: keeper_preflight.c. */
 struct name_preflight {
     struct preflight_run run;
@@ -93,6 +89,12 @@ struct name_preflight {
     int64_t next_ms;    /* wall clock: not looked at again before; 0: it was not looked at yet */
     int64_t hold_ms;    /* wall clock: the first order waits until then at the longest; 0: it was not held */
     unsigned num_known; /* keeper->num_accounts_known when it began */
+};
+
+/* A question that runs, where query.call.acme is set. */
+struct ari_slot {
+    struct acme_ari_query query;
+    struct keeper_name *name;
 };
 
 /* Somebody wants a new certificate now: our own back-off is passed over, or the CA's Retry-After too. */
@@ -138,8 +140,15 @@ struct keeper_name {
     struct list refresh;   /* in keeper->refreshing: its record has changed */
     unsigned root_edition; /* whose leaf the certificate is, of a CERT_INTERNAL */
     uint64_t beside_id;    /* of a CERT_OWN: cert.id of what is served beside it; 0: nothing is */
-    bool fresh;            /* a reload brought it, and what the store has of it is not known yet */
-    struct list leaving;   /* in keeper->leaving: a reload took it away, and something of it is still being stored */
+    bool on_demand;        /* of ON_DEMAND_ASK, not of the configuration */
+    bool dropped;          /* and about to go */
+    int64_t allowed_ms;    /* monotonic: when it was last; 0: not in this process */
+    int64_t ask_at_ms;     /* wall clock: not before */
+    bool reviewing;
+    struct demand_review review;
+    struct list demand_loading; /* in keeper->demand.loading */
+    bool fresh;                 /* a reload brought it, and what the store has of it is not known yet */
+    struct list leaving; /* in keeper->leaving: a reload took it away, and something of it is still being stored */
 };
 
 /* What is being read. ROOT_WAIT: there is no local root yet, and who may make one is not known yet, or it is being stored. */
@@ -155,6 +164,20 @@ enum keeper_stage {
 };
 
 struct internal_ca;
+
+/* Names that clients brought. */
+struct keeper_demand {
+    struct demand *demand; /* NULL: nobody can be asked */
+    size_t num_names;
+    struct list loading; /* of struct keeper_name: what the store has of them is not known yet */
+    struct keeper_name *loading_name;
+    struct store_call load_call;
+    bool load_busy, loads_state;
+    struct buf key;
+    struct store_call forget_call;
+    bool forget_busy;
+    struct deferred sweep;
+};
 
 struct keeper {
     struct keeper_world world;
@@ -232,6 +255,8 @@ struct keeper {
     struct store_call revocations_call;
     bool revocations_busy;
 
+    struct keeper_demand demand;
+
     struct grave grave;
 };
 
@@ -271,6 +296,10 @@ void keeper_revocations_engines_gone(struct keeper *keeper);
 /* The names of keeper->config, those that are there already kept. */
 void keeper_set_names(struct keeper *keeper);
 bool keeper_orders(const struct keeper *keeper);
+/* The lines of a name that is not in the configuration; returns the first. */
+struct keeper_name *keeper_add_on_demand(struct keeper *keeper, struct slice text);
+/* Those that are marked as dropped. */
+void keeper_remove_dropped(struct keeper *keeper);
 /* Frees what has left where nothing of it is under way any more. */
 void keeper_sweep_leaving(struct keeper *keeper);
 /* Frees all names, whatever is under way. */
@@ -292,6 +321,23 @@ void keeper_root_settled(struct keeper *keeper);
 struct chain;
 MUST_CHECK struct err keeper_make_cert(enum cert_source source, const struct chain *chain,
                                        const struct evp_pkey_st *key, struct cert **out_cert);
+
+/* Of one name. */
+void keeper_take_record(struct keeper_name *name, struct slice value);
+void keeper_take_state(struct keeper_name *name, struct slice value);
+
+/* keeper_demand.c */
+void keeper_demand_init(struct keeper *keeper);
+/* Before the names are freed. */
+void keeper_demand_stop(struct keeper *keeper);
+void keeper_demand_apply(struct keeper *keeper, struct slice url_before);
+bool config_orders_on_demand(const struct config *config);
+/* The line of a stored certificate that no name of the configuration has: made where it is an on-demand name's; or NULL. */
+struct keeper_name *keeper_demand_find_record(struct keeper *keeper, struct slice record, struct slice value);
+/* Wall clock from which on an on-demand name may be ordered; INT64_MAX: that is being asked. 0 for other names. */
+int64_t keeper_demand_allows_ms(struct keeper_name *name, int64_t now_ms);
+/* The name leaves. */
+void keeper_demand_let_go(struct keeper_name *name);
 
 /* keeper_engine.c */
 void keeper_engines_init(struct keeper *keeper);
@@ -402,6 +448,9 @@ void keeper_order_forgive_local(struct keeper *keeper);
 void keeper_order_forgive_engine(struct keeper *keeper);
 void keeper_name_cleanup(struct keeper_name *name);
 
+/* keeper_why.c */
+enum keeper_why keeper_why_next(const struct keeper_name *name);
+
 /* keeper_preflight.c */
 /* Tokens are answered from now on, be it with the thumbprint of no account: a preflight knows it. */
 void keeper_preflight_begin(struct keeper *keeper);
@@ -449,6 +498,8 @@ void keeper_quarantine_cleanup(struct keeper_name *name);
 void keeper_bans_loaded(struct keeper *keeper, const struct store_record *records, size_t num_records);
 /* Whether the certificate's key is one that must not be used. */
 bool keeper_cert_is_banned(const struct keeper *keeper, const struct cert *cert);
+/* As keeper_ban_key, by the key itself. */
+void keeper_ban_key_of(struct keeper *keeper, const struct evp_pkey_st *key);
 /* Stores what is not stored yet, where we may. */
 void keeper_bans_flush(struct keeper *keeper);
 void keeper_bans_init(struct keeper *keeper);

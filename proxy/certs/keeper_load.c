@@ -83,7 +83,7 @@ static void name_use_record(struct keeper_name *name, const struct cert_record *
     keeper_log_loaded(name);
 }
 
-static void name_take_record(struct keeper_name *name, struct slice value)
+void keeper_take_record(struct keeper_name *name, struct slice value)
 {
     struct arena arena = {0};
     struct cert_record record;
@@ -119,28 +119,38 @@ static void keeper_take_certificates(struct keeper *keeper, enum store_result re
         keeper->names[i]->stored = false;
     for (size_t i = 0; i < num_records; i++) {
         struct keeper_name *name = keeper_find(keeper, records[i].key, certificate_prefix);
+        if (!name && slice_starts(records[i].key, certificate_prefix))
+            name =
+                keeper_demand_find_record(keeper, slice_skip(records[i].key, certificate_prefix.len), records[i].value);
         if (name && name->kind == NAME_ACME)
-            name_take_record(name, records[i].value);
+            keeper_take_record(name, records[i].value);
     }
     for (size_t i = 0; i < keeper->num_names; i++)
         if (!keeper->names[i]->stored)
             keeper->names[i]->unreadable = !whole && keeper->names[i]->kind == NAME_ACME;
 }
 
+void keeper_take_state(struct keeper_name *name, struct slice value)
+{
+    struct keeper *keeper = name->keeper;
+    if (name->kind != NAME_ACME || !list_empty(&name->dirty))
+        return;
+    if (!name_state_read(&name->state, value))
+        LOG_WARN_EVENT(keeper->world.log, "state_unreadable", LOG_SLICE("name", name->text),
+                       LOG_STR("msg", "its back-off and schedule start afresh"));
+    if (!slice_eq(buf_slice(&name->state.directory_url), config_directory_of(keeper->config, ISSUER_FIRST)))
+        name_state_forgive(&name->state);
+    else if (!slice_eq(buf_slice(&name->state.fallback_url), config_directory_of(keeper->config, ISSUER_FALLBACK)))
+        backoff_succeeded(&name->state.fallback);
+    keeper->first_fails = keeper->first_fails || name->state.num_ca_failures;
+}
+
 static void keeper_take_states(struct keeper *keeper, const struct store_record *records, size_t num_records)
 {
     for (size_t i = 0; i < num_records; i++) {
         struct keeper_name *name = keeper_find(keeper, records[i].key, state_prefix);
-        if (!name || name->kind != NAME_ACME || !list_empty(&name->dirty))
-            continue;
-        if (!name_state_read(&name->state, records[i].value))
-            LOG_WARN_EVENT(keeper->world.log, "state_unreadable", LOG_SLICE("name", name->text),
-                           LOG_STR("msg", "its back-off and schedule start afresh"));
-        if (!slice_eq(buf_slice(&name->state.directory_url), config_directory_of(keeper->config, ISSUER_FIRST)))
-            name_state_forgive(&name->state);
-        else if (!slice_eq(buf_slice(&name->state.fallback_url), config_directory_of(keeper->config, ISSUER_FALLBACK)))
-            backoff_succeeded(&name->state.fallback);
-        keeper->first_fails = keeper->first_fails || name->state.num_ca_failures;
+        if (name)
+            keeper_take_state(name, records[i].value);
     }
 }
 
@@ -275,6 +285,8 @@ static void keeper_reload_expired(struct tick *tick)
     struct keeper *keeper = container_of(tick, struct keeper, reload);
     if (keeper->stage == STAGE_IDLE)
         keeper_load_again(keeper);
+    else
+        tick_start(&keeper->world.loop->ticker, &keeper->reload, KEEPER_FOLLOW_MS);
 }
 
 /* ---- a standby follows ---- */
@@ -288,7 +300,7 @@ static void keeper_refresh_done(struct store_call *call, enum store_result resul
     struct keeper_name *name = keeper_find(keeper, buf_slice(&keeper->refresh_key), certificate_prefix);
     keeper->refresh_busy = false;
     if (result == STORE_OK && num_records == 1 && name)
-        name_take_record(name, records[0].value);
+        keeper_take_record(name, records[0].value);
     keeper_refresh_next(keeper); /* a record that is gone: what is served goes on being served */
 }
 
@@ -314,6 +326,8 @@ static void keeper_changed(struct store_watch *watch, struct slice key)
         return;
     if (slice_eq(key, root_key) && keeper->has_internal && !keeper->root && keeper->stage == STAGE_IDLE)
         keeper_load_again(keeper);
+    if (!name && slice_starts(key, certificate_prefix) && keeper->config->on_demand_ask.len)
+        tick_start(&keeper->world.loop->ticker, &keeper->reload, KEEPER_FOLLOW_MS); /* whoever writes has a new name */
     if (!name || name->kind != NAME_ACME || !list_empty(&name->refresh))
         return;
     list_append(&keeper->refreshing, &name->refresh);

@@ -60,8 +60,13 @@ static enum keeper_command_state line_write_waiting(const struct keeper_name *na
         buf_append_str(out, ": is about to be ordered\n");
         return KEEPER_COMMAND_QUEUED;
     }
-    buf_printf(out, ": is ordered at %s, since the CA asked to wait until then; `--force` asks it all the same\n",
-               clock_rfc3339(name->next_attempt_ms, next));
+    buf_printf(out, ": is ordered at %s, since ", clock_rfc3339(name->next_attempt_ms, next));
+    if (name->paced_by != LEDGER_UNKNOWN)
+        buf_printf(out, "the CA allows no more until then (%s)\n", ledger_limit_text(name->paced_by));
+    else if (name->quarantine.record.len)
+        buf_append_str(out, "one that was issued does not work here and is tried until then; `--force` orders now\n");
+    else
+        buf_append_str(out, "the CA asked to wait until then; `--force` asks it all the same\n");
     return KEEPER_COMMAND_WAITING;
 }
 

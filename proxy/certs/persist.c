@@ -100,10 +100,10 @@ static struct err look_judge(const struct persist_look *look, const struct dns_a
     enum persist_verdict best = PERSIST_OTHER_CA;
     if (answer->status == DNS_NXDOMAIN || answer->status == DNS_NODATA)
         return err_make(
-            ERR_STATE, answer->status,
+            ERR_STATE, (int)answer->status,
             "dns-persist-01: there is no TXT record at _validation-persist: publish it as `portico dns` prints it");
     if (answer->status != DNS_FOUND)
-        return err_make(ERR_STATE, answer->status, "dns-persist-01: the TXT record could not be looked up");
+        return err_make(ERR_STATE, (int)answer->status, "dns-persist-01: the TXT record could not be looked up");
     for (size_t i = 0; i < answer->num; i++) {
         enum persist_verdict verdict = persist_judge(answer->texts[i], &look->question);
         best = verdict < best || (verdict == PERSIST_MALFORMED && best == PERSIST_OTHER_CA) ? verdict : best;

@@ -3,6 +3,8 @@
 
 #include "cli/print.h"
 
+#include <string.h>
+
 enum { HELP_INDENT = 6, HELP_COLUMNS = 100, TERM_COLUMNS = 31, SIGNAL_COLUMNS = 11, EXIT_COLUMNS = 4 };
 
 static const char usage[] =
@@ -15,13 +17,15 @@ static void print_commands(FILE *file)
 {
     fputs("\nCommands:\n", file);
     for (const struct command *command = manual_commands; command->name; command++) {
-        char call[TERM_COLUMNS + 1];
+        char call[HELP_COLUMNS];
         if (!command->help)
             continue;
         bool implied = command->run == cli_run;
         snprintf(call, sizeof call, "portico %s%s%s%s%s", implied ? "[" : "", command->name, *command->args ? " " : "",
                  command->args, implied ? "]" : "");
         fprintf(file, "  %-*s", TERM_COLUMNS, call);
+        if (strlen(call) >= TERM_COLUMNS)
+            fprintf(file, "\n%*s", TERM_COLUMNS + 2, "");
         print_wrapped(file, command->help, 2 + TERM_COLUMNS, HELP_COLUMNS);
     }
 }

@@ -150,10 +150,28 @@ void apply_eab_kid(struct build *build, enum row row, struct slice text)
     *slice_field(build, row) = arena_copy(&build->config->arena, text);
 }
 
+/* `HS512:` in front of the key, where the CA wants another algorithm than nearly all do. */
+static enum config_mac take_mac(struct slice *text)
+{
+    static const struct {
+        struct slice prefix;
+        enum config_mac mac;
+    } rows[] = {
+        {SLICE_LIT("HS256:"), CONFIG_HS256}, {SLICE_LIT("HS384:"), CONFIG_HS384}, {SLICE_LIT("HS512:"), CONFIG_HS512}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (slice_starts(*text, rows[i].prefix)) {
+            *text = slice_skip(*text, rows[i].prefix.len);
+            return rows[i].mac;
+        }
+    return CONFIG_HS256;
+}
+
 /* base64url without padding is the rule; some CAs show the key in the ordinary alphabet, or padded. */
 void apply_eab_hmac_key(struct build *build, enum row row, struct slice text)
 {
     struct buf key = {0};
+    bool first = row == ROW_ACME_EAB_HMAC_KEY;
+    *(first ? &build->config->acme.eab_mac : &build->config->acme.fallback_eab_mac) = take_mac(&text);
     if (b64url_decode(&key, text) || b64_decode(&key, text))
         *slice_field(build, row) = slice_make(mem_dup(key.ptr, key.len), key.len);
     else

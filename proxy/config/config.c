@@ -129,7 +129,8 @@ const struct config_row config_rows[NUM_ROWS] = {
         .example = "kid-1", .apply = apply_eab_kid, .field = FIELD(acme.eab_kid)},
     [ROW_ACME_EAB_HMAC_KEY] = {
         .text = {P "ACME_EAB_HMAC_KEY", NULL, "base64url",
-                 "external account binding: the CA's key", CONFIG_RELOAD_RESTART},
+                 "external account binding: the CA's key; with `HS384:` or `HS512:` in front where the CA wants that",
+                 CONFIG_RELOAD_RESTART},
         .apply = apply_eab_hmac_key, .field = FIELD(acme.eab_hmac_key), .shown = SECRET},
     [ROW_ACME_ACCOUNT_KEY] = {
         .text = {P "ACME_ACCOUNT_KEY", "generated", "PEM; `_FILE`: its path",

@@ -150,6 +150,9 @@ struct config_value {
     uint64_t digest;   /* of the whole text, secrets too: for config/diff.h */
 };
 
+/* By which an external account binding is authenticated. */
+enum config_mac { CONFIG_HS256, CONFIG_HS384, CONFIG_HS512 };
+
 struct config {
     /* Names and routes. */
     struct config_name *names; /* in the order given */
@@ -182,9 +185,11 @@ struct config {
         struct slice email;        /* may be empty */
         struct slice eab_kid;      /* may be empty */
         struct slice eab_hmac_key; /* decoded bytes; empty with eab_kid */
+        enum config_mac eab_mac;
         struct config_pem account_key;
         struct slice fallback; /* https URL of another public CA; empty: none, and then neither are the next three */
         struct slice fallback_eab_kid, fallback_eab_hmac_key;
+        enum config_mac fallback_eab_mac;
         struct config_pem fallback_account_key;
         struct config_pem ca;                                    /* roots added to the system's */
         enum config_challenge challenges[NUM_CONFIG_CHALLENGES]; /* in order of preference; see config_challenges_for */

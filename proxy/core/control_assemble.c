@@ -177,6 +177,7 @@ static void control_look_away(void *ctx, struct preflight_run *run)
 
 static bool control_start_keeper(struct control *control)
 {
+    control_make_demand_ask(control);
     struct buf mistake = {0};
     control->export = control_make_export(control);
     struct keeper_world world = {.loop = control->net,
@@ -185,6 +186,7 @@ static bool control_start_keeper(struct control *control)
                                  .store = control->store,
                                  .transport = control->ca ? ca_transport_base(control->ca) : NULL,
                                  .dns_hook = control->dns_hook,
+                                 .asker = demand_ask_base(control->demand_ask),
                                  .dns = control->dns,
                                  .keys = {control->net, control->key_pool, control->port},
                                  .export = control->export,

@@ -56,6 +56,17 @@ bool control_start_hook(struct control *control)
     return !err_is(err);
 }
 
+void control_make_demand_ask(struct control *control)
+{
+    struct https_proxy_options proxy = control_https_proxy();
+    struct demand_ask_options options = {.loop = control->net,
+                                         .resolver = control->resolver,
+                                         .extra_roots_pem = control->config->acme.ca.text,
+                                         .proxy = &proxy,
+                                         .version = control->version};
+    control->demand_ask = demand_ask_new(&options);
+}
+
 static void control_hook_closed(void *ctx)
 {
     ((struct control *)ctx)->num_hooks_closing--;
@@ -80,4 +91,6 @@ void control_end_hooks(struct control *control)
     control->preflight = NULL;
     dns_free(control->dns);
     control->dns = NULL;
+    demand_ask_free(control->demand_ask);
+    control->demand_ask = NULL;
 }

@@ -7,6 +7,7 @@
 #include "core/control.h"
 
 #include "certs/ca_transport.h"
+#include "certs/demand_ask.h"
 #include "certs/dns_hook.h"
 #include "certs/export.h"
 #include "certs/keeper.h"
@@ -68,6 +69,7 @@ struct control {
     struct preflight *preflight;
     struct dns_hook *dns_hook; /* NULL: none */
     size_t num_hooks_closing;
+    struct demand_ask *demand_ask;
     struct keeper *keeper;
     struct desk *desk;
     struct reload *reload; /* NULL once it drains */
@@ -126,6 +128,7 @@ struct https_proxy_options control_https_proxy(void);
 void control_fork_runner(struct control *control);
 void control_init_hooks(struct control *control);
 bool control_start_hook(struct control *control);
+void control_make_demand_ask(struct control *control);
 /* ctx: control. NULL where the configuration has none. */
 MUST_CHECK struct err control_make_hook(void *ctx, const struct config *config, struct dns_hook **out_hook);
 /* ctx: control, which does not end before its records are removed. NULL is fine. */

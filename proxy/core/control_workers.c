@@ -108,12 +108,20 @@ void control_acknowledge(struct control *control)
         keeper_acknowledged(control->keeper, least);
 }
 
+static void control_name_wanted(struct control *control, struct name_wish *wish)
+{
+    if (control->keeper)
+        keeper_name_wanted(control->keeper, slice_str(wish->name), slice_str(wish->client));
+    mem_free(wish);
+}
+
 void control_read_mail(void *ctx, const struct mail *mail)
 {
     struct control *control = ctx;
     switch (mail->kind) {
     case MAIL_RETIRED_CERTSET: certset_unref(mail->ptr); return;
     case MAIL_RETIRED_CONFIG: config_unref(mail->ptr); return;
+    case MAIL_NAME_WANTED: control_name_wanted(control, mail->ptr); return;
     case MAIL_CHALLENGE_SEEN:
         if (control->keeper)
             keeper_challenge_seen(control->keeper, slice_str(mail->text));

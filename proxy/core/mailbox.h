@@ -10,6 +10,7 @@
 enum mail_kind {
     MAIL_RETIRED_CERTSET, /* ptr: the worker's reference to a certset that was displaced; control frees */
     MAIL_RETIRED_CONFIG,  /* ptr: the same of a config */
+    MAIL_NAME_WANTED,     /* ptr: a struct name_wish; control frees */
     MAIL_CHALLENGE_SEEN,  /* text: the token */
     MAIL_SERVING,         /* number: the worker's generation has grown to it */
     MAIL_ENDED            /* the worker's thread is about to end: its last mail */
@@ -23,6 +24,11 @@ struct mail {
     void *ptr;
     uint64_t number;
     char text[MAIL_TEXT_BYTES];
+};
+
+/* A name that nobody serves, and who asked for it. */
+struct name_wish {
+    char name[256], client[48];
 };
 
 struct mailbox;

@@ -197,7 +197,8 @@ void pages_answer(const struct pages_view *view, const struct admin_request *req
     const struct page *page = page_at(request->path);
     bool granted = answer->more; /* by the first step */
     if (!page)
-        page_refuse(answer, 404, "", "not found; there are / /livez /readyz /startupz /metrics /status /drain\n");
+        page_refuse(answer, 404, "",
+                    "not found; there are / /livez /readyz /startupz /metrics /status /drain, and the commands'\n");
     else if (granted || (page_granted(admin_access(request, page->right, view->token), answer) &&
                          page_allowed(page, request->head, answer)))
         page->write(view, request, answer);

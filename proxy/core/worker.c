@@ -31,6 +31,8 @@ struct worker {
     struct mailbox *mailbox;
     unsigned index;
     enum worker_order order; /* carried out */
+    uint64_t wishes_s;       /* the second in which num_wishes were posted */
+    unsigned num_wishes;
     bool started, closing;
 
     /* shared */
@@ -258,6 +260,26 @@ static void worker_challenge_answered(struct exchange_env *env, struct slice tok
     }
 }
 
+/* A flood of them must neither fill the mailbox nor keep control busy. */
+static void worker_name_wanted(struct conn_env *env, struct slice name, struct slice client)
+{
+    struct worker *worker = container_of(env, struct worker, conns);
+    uint64_t now_s = net_loop_now_ms(worker->net) / 1000;
+    if (!worker->exchange.config->on_demand_ask.len)
+        return;
+    if (now_s != worker->wishes_s)
+        worker->num_wishes = 0;
+    worker->wishes_s = now_s;
+    if (worker->num_wishes++ >= LIMIT_DEMAND_MAILS_S)
+        return;
+    struct name_wish *wish = MEM_NEW(struct name_wish);
+    snprintf(wish->name, sizeof wish->name, "%.*s", (int)name.len, name.ptr);
+    snprintf(wish->client, sizeof wish->client, "%.*s", (int)client.len, client.ptr);
+    struct mail mail = {.kind = MAIL_NAME_WANTED, .worker = worker->index, .ptr = wish};
+    if (!mailbox_post(worker->mailbox, &mail))
+        mem_free(wish);
+}
+
 static bool worker_name_is_raw(void *ctx, struct slice name)
 {
     const struct worker *worker = ctx;
@@ -332,6 +354,7 @@ struct worker *worker_new(const struct worker_options *options)
                                      .current = &worker->exchange.certset,
                                      .protocols = worker_protocols + (config->client.http2 ? 0 : 1),
                                      .local_ip = conn_local_ip,
+                                     .unknown = conn_unknown_name,
                                      .without_alpn = worker_name_is_raw,
                                      .without_alpn_ctx = worker,
                                      .signer = {.pool = options->sign_pool, .port = worker->port}};
@@ -340,6 +363,7 @@ struct worker *worker_new(const struct worker_options *options)
     worker->conns = (struct conn_env){.exchange = &worker->exchange,
                                       .tls = tls_server_new(&tls),
                                       .credit = options->credit,
+                                      .wanted = worker_name_wanted,
                                       .emptied = worker_emptied};
     list_init(&worker->conns.conns);
     list_init(&worker->listeners);

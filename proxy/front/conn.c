@@ -162,6 +162,13 @@ bool conn_local_ip(const struct tls_stream *tls, struct ip *out_ip)
            (address_of_socket(tcp_stream_fd(&conn->tcp), &ours) && address_ip(&ours, out_ip));
 }
 
+void conn_unknown_name(const struct tls_stream *tls, struct slice name)
+{
+    const struct conn *conn = container_of(tls, const struct conn, tls);
+    if (conn->env->wanted)
+        conn->env->wanted(conn->env, name, conn->client.peer);
+}
+
 /* The handshake of TLS-ALPN-01 was all that there is to see: no front learns of it (ACME-79, ACME-81). */
 static void conn_validated(struct conn *conn)
 {

@@ -17,6 +17,8 @@ struct conn_env {
     struct conn_credit *credit;
     struct list conns;
     size_t num_conns;
+    /* A client asked for a name that nobody serves; its address in text. May be NULL. */
+    void (*wanted)(struct conn_env *env, struct slice name, struct slice client);
     void (*emptied)(struct conn_env *env); /* the last connection has gone; may be NULL */
 };
 
@@ -25,6 +27,8 @@ struct conn;
 /* For tls_server_options: the address that the client of one of these came to, by the PROXY protocol's word where there
  * is one. */
 bool conn_local_ip(const struct tls_stream *tls, struct ip *out_ip);
+/* The same: somebody asks one of these for a name that nobody serves. */
+void conn_unknown_name(const struct tls_stream *tls, struct slice name);
 /* Takes over an accepted socket and its credit. */
 void conn_open(struct conn_env *env, int fd, bool unix_socket, bool secure);
 /* Says no further request to all: see h1_front_drain. Handshakes go on. */

@@ -18,11 +18,12 @@ enum line {
     LINE_ISSUED,
     LINE_GENERATION,
     LINE_REPLACES,
+    LINE_ON_DEMAND,
     NUM_LINES
 };
 
-static const char *const line_keys[NUM_LINES] = {"directory", "account", "order",      "key-type",
-                                                 "profile",   "issued",  "generation", "replaces"};
+static const char *const line_keys[NUM_LINES] = {"directory", "account",    "order",    "key-type", "profile",
+                                                 "issued",    "generation", "replaces", "on-demand"};
 
 static const int64_t year_10000_s = 253402300800;
 
@@ -145,6 +146,7 @@ struct err cert_record_write(const struct cert_record *record, struct buf *out)
     line_write(out, "issued", slice_str(clock_rfc3339(record->issued_s * 1000, issued)));
     if (record->generation)
         buf_printf(out, "generation: %" PRIu64 "\n", record->generation);
+    line_write(out, "on-demand", record->on_demand ? SLICE_LIT("yes") : SLICE_NONE);
     line_write(out, "replaces", record->replaces);
     buf_append_char(out, '\n');
     pem_append(out, record->key_pem);
@@ -233,6 +235,7 @@ static struct err header_take(const struct header *header, struct cert_record *r
         return record_bad("record: key-type");
     if (!clock_parse_rfc3339(header->lines[LINE_ISSUED], &record->issued_s))
         return record_bad("record: issued");
+    record->on_demand = slice_eq(header->lines[LINE_ON_DEMAND], SLICE_LIT("yes"));
     struct slice generation = header->lines[LINE_GENERATION];
     if (generation.ptr && !slice_decimal(generation, UINT64_MAX, &record->generation))
         return record_bad("record: generation");

@@ -11,6 +11,7 @@
  *   profile: tlsserver
  *   issued: 2026-11-23T22:16:33Z
  *   generation: 4
+ *   on-demand: yes
  *   replaces: 04a1f3
  *
  *   -----BEGIN PRIVATE KEY-----
@@ -38,6 +39,7 @@ struct cert_record {
     enum key_type key_type;
     struct slice profile;
     int64_t issued_s;       /* wall clock of the download */
+    bool on_demand;         /* its names came by ON_DEMAND_ASK, not by the configuration */
     uint64_t generation;    /* counts the certificates of this record from 1; 0: not known */
     struct slice replaces;  /* serial of the one before, in hexadecimal */
     struct slice key_pem;   /* SECRET: one block */

@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct storage_check verdict(enum storage_verdict verdict_, int error)
+static struct storage_check check_of(enum storage_verdict verdict, int error)
 {
-    return (struct storage_check){.verdict = verdict_, .error = error};
+    return (struct storage_check){.verdict = verdict, .error = error};
 }
 
 /* The nearest directory above that is there decides. */
@@ -27,7 +27,7 @@ static struct storage_check check_absent(const char *path)
     bool fine = access(slash ? above : ".", W_OK | X_OK) == 0;
     int error = errno;
     mem_free(above);
-    return fine ? verdict(STORAGE_ABSENT, 0) : verdict(STORAGE_CANNOT_BE_MADE, error);
+    return fine ? check_of(STORAGE_ABSENT, 0) : check_of(STORAGE_CANNOT_BE_MADE, error);
 }
 
 /* A name with a dot in front: the store overlooks it. */
@@ -37,12 +37,12 @@ static struct storage_check check_write(int dir_fd)
     snprintf(name, sizeof name, ".check-%ld", (long)getpid());
     int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
-        return verdict(errno == EROFS ? STORAGE_READ_ONLY : STORAGE_NOT_WRITABLE, errno);
+        return check_of(errno == EROFS ? STORAGE_READ_ONLY : STORAGE_NOT_WRITABLE, errno);
     bool written = write(fd, "portico\n", 8) == 8 && fsync(fd) == 0;
     int error = errno;
     close(fd);
     unlinkat(dir_fd, name, 0);
-    return written ? verdict(STORAGE_FINE, 0) : verdict(STORAGE_NOT_WRITABLE, error);
+    return written ? check_of(STORAGE_FINE, 0) : check_of(STORAGE_NOT_WRITABLE, error);
 }
 
 struct storage_check storage_check(const char *path)
@@ -51,8 +51,8 @@ struct storage_check storage_check(const char *path)
     if (fd < 0 && errno == ENOENT)
         return check_absent(path);
     if (fd < 0)
-        return verdict(errno == ENOTDIR ? STORAGE_NO_DIRECTORY : STORAGE_UNREADABLE, errno);
-    struct storage_check check = access(path, R_OK | X_OK) == 0 ? check_write(fd) : verdict(STORAGE_UNREADABLE, errno);
+        return check_of(errno == ENOTDIR ? STORAGE_NO_DIRECTORY : STORAGE_UNREADABLE, errno);
+    struct storage_check check = access(path, R_OK | X_OK) == 0 ? check_write(fd) : check_of(STORAGE_UNREADABLE, errno);
     check.durability = store_dir_durability_of(fd);
     close(fd);
     return check;

@@ -84,9 +84,11 @@ static bool tls_select_challenge(struct tls_server *server, struct tls_stream *t
 
 /* The certset's entry for the name, or the default's; NULL: nobody's. */
 static const struct certset_name *tls_select_find(const struct tls_server *server, const struct certset *set,
-                                                  struct slice name)
+                                                  const struct tls_stream *tls, struct slice name)
 {
     const struct certset_name *found = name.len ? certset_find(set, name) : NULL;
+    if (!found && name.len && server->unknown)
+        server->unknown(tls, name);
     if (!found && server->serve_unknown && set->default_name)
         found = certset_find(set, slice_str(set->default_name));
     return found;
@@ -106,7 +108,7 @@ enum ssl_select_cert_result_t tls_select_certificate(const SSL_CLIENT_HELLO *hel
     const struct certset_challenge *challenge = certset_find_alpn(set, name);
     if (challenge && tls_hello_offers(hello, SLICE_LIT(ACME_TLS_PROTOCOL)))
         return tls_select_challenge(server, tls, challenge->cert) ? ssl_select_cert_success : ssl_select_cert_error;
-    const struct certset_name *found = tls_select_find(server, set, name);
+    const struct certset_name *found = tls_select_find(server, set, tls, name);
     if (!found)
         return ssl_select_cert_success;
     const struct cert *cert = found->rsa && !tls_hello_knows(hello, found->cert) ? found->rsa : found->cert;

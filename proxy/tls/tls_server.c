@@ -100,6 +100,7 @@ struct tls_server *tls_server_new(const struct tls_server_options *options)
     server->local_ip = options->local_ip;
     server->without_alpn = options->without_alpn;
     server->without_alpn_ctx = options->without_alpn_ctx;
+    server->unknown = options->unknown;
     server->serve_unknown = options->serve_unknown;
     list_init(&server->keys.recent);
     SSL_CTX_set_app_data(ctx, server);

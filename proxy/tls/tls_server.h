@@ -27,6 +27,9 @@ struct tls_server_options {
      * name: none is selected, whatever the client offers. NULL: all do. */
     bool (*without_alpn)(void *ctx, struct slice name);
     void *without_alpn_ctx;
+    /* A ClientHello asks for a name that the certset does not have, which is then refused or gets the default. NULL: nobody
+     * wants to know. */
+    void (*unknown)(const struct tls_stream *tls, struct slice name);
 };
 
 struct tls_server *tls_server_new(const struct tls_server_options *options);

@@ -22,6 +22,7 @@ struct tls_server {
     struct tls_signer signer;
     bool (*without_alpn)(void *ctx, struct slice name);
     void *without_alpn_ctx;
+    void (*unknown)(const struct tls_stream *tls, struct slice name);
     bool (*local_ip)(const struct tls_stream *tls, struct ip *out_ip);
     struct key_cache keys;
     struct tls_client_auth *client_auth; /* owned; NULL: clients are not asked */

@@ -324,6 +324,7 @@ struct side *kw_start(struct kw *world, const char *const *entries)
                                   .clock = &world->clock,
                                   .store = &side->store,
                                   .transport = &world->transport,
+                                  .asker = world->asker,
                                   .ctx = side,
                                   .publish = side_publish,
                                   .look_at = world->look_at,
@@ -382,7 +383,7 @@ void kw_stop(struct side *side)
     config_unref(side->config);
 }
 
-static bool kw_step(struct kw *world)
+bool kw_step(struct kw *world)
 {
     bool moved = false;
     uv_run(&world->uv, UV_RUN_NOWAIT);

@@ -49,6 +49,7 @@ struct kw {
     int log_fd;
     struct scripted_ca ca, behind; /* behind: of KW_FALLBACK */
     struct transport transport;    /* to both */
+    struct asker *asker;           /* of ON_DEMAND_ASK; NULL, as at first: nobody is asked */
     struct shelf_disk disk;
     /* As keeper_world has them, ctx is the side; NULL: names are not looked at. For sides that begin from then on. */
     void (*look_at)(void *ctx, const struct preflight_question *question, struct preflight_run *run);
@@ -68,6 +69,8 @@ bool kw_reload_domains(struct side *side, const char *domains);
 /* It ends in order, or (kill) without another word to store and CA. */
 void kw_stop(struct side *side);
 void kw_rest(struct kw *world);
+/* One thing that happens at this instant; false: nothing is left to. */
+bool kw_step(struct kw *world);
 /* Moves both clocks, stopping wherever a keeper wants to be woken. */
 void kw_pass(struct kw *world, int64_t ms);
 /* The same, a step at a time, until *condition: states that do not last are seen. */

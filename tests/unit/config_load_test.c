@@ -124,10 +124,10 @@ static void test_everything_given(void)
         "PORTICO_ACME_EMAIL=ops@a.com", "PORTICO_ACME_EAB_KID=kid-1", "PORTICO_ACME_EAB_HMAC_KEY=AAEC_-8",
         "PORTICO_ACME_ACCOUNT_KEY=-----BEGIN PRIVATE KEY-----", "PORTICO_ACME_CA=-----BEGIN CERTIFICATE-----",
         "PORTICO_ACME_RENEW_AT=1/2", "PORTICO_ACME_FALLBACK=letsencrypt", "PORTICO_ACME_FALLBACK_EAB_KID=kid-2",
-        "PORTICO_ACME_FALLBACK_EAB_HMAC_KEY=AAE", "PORTICO_ACME_FALLBACK_ACCOUNT_KEY=-----BEGIN EC PRIVATE KEY-----",
-        "PORTICO_ACME_CHALLENGE=dns-01", "PORTICO_ACME_DNS_HOOK=https://hook.example/dns?x=1",
-        "PORTICO_ACME_PROFILE=shortlived, tlsserver", "PORTICO_ACME_KEY_TYPE=RSA4096,p384",
-        "PORTICO_ACME_PREFERRED_CHAIN=ISRG Root X1", "PORTICO_ACME_LEDGER=off",
+        "PORTICO_ACME_FALLBACK_EAB_HMAC_KEY=HS512:AAE",
+        "PORTICO_ACME_FALLBACK_ACCOUNT_KEY=-----BEGIN EC PRIVATE KEY-----", "PORTICO_ACME_CHALLENGE=dns-01",
+        "PORTICO_ACME_DNS_HOOK=https://hook.example/dns?x=1", "PORTICO_ACME_PROFILE=shortlived, tlsserver",
+        "PORTICO_ACME_KEY_TYPE=RSA4096,p384", "PORTICO_ACME_PREFERRED_CHAIN=ISRG Root X1", "PORTICO_ACME_LEDGER=off",
         "PORTICO_ON_DEMAND_ASK=https://ask.example/may", STORAGE_KEY_ENTRY,
         "PORTICO_INTERNAL_CA=-----BEGIN CERTIFICATE-----", "PORTICO_INTERNAL_CA_KEY=-----BEGIN PRIVATE KEY-----",
         "PORTICO_TLS_CERT_DIR=/sys//", "PORTICO_EXPORT_DIR=/exported/", CERT, KEY, "PORTICO_TLS_POLICY=modern",
@@ -167,6 +167,8 @@ static void test_everything_given(void)
     CHECK_SLICE(config->acme.fallback, "https://acme-v02.api.letsencrypt.org/directory");
     CHECK_SLICE(config->acme.fallback_eab_kid, "kid-2");
     CHECK_MEM(config->acme.fallback_eab_hmac_key.ptr, config->acme.fallback_eab_hmac_key.len, "\0\1", 2);
+    CHECK_INT(config->acme.eab_mac, CONFIG_HS256);
+    CHECK_INT(config->acme.fallback_eab_mac, CONFIG_HS512);
     CHECK_SLICE(config->acme.fallback_account_key.text, "-----BEGIN EC PRIVATE KEY-----");
     CHECK_INT(config->acme.num_challenges, 1);
     CHECK_INT(config->acme.challenges[0], CONFIG_CHALLENGE_DNS_01);

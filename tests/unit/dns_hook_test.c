@@ -2,14 +2,12 @@
 #include "certs/dns_hook.h"
 #include "check.h"
 #include "dns_server.h"
+#include "http_recorder.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- a program as hook, which writes down each call ---- */
@@ -56,57 +54,7 @@ static char *calls_take(void)
     return text;
 }
 
-/* ---- a URL as hook, which does so too ---- */
-
-static struct {
-    int listener;
-    uint16_t port;
-    pthread_mutex_t mutex;
-    char calls[8192];
-    _Atomic unsigned status;
-} url_hook = {.mutex = PTHREAD_MUTEX_INITIALIZER};
-
-static void url_hook_serve(int fd)
-{
-    char in[4096], out[160];
-    size_t len = 0;
-    for (ssize_t got; len < sizeof in - 1 && (got = read(fd, in + len, sizeof in - 1 - len)) > 0;) {
-        len += (size_t)got;
-        in[len] = '\0';
-        const char *end = strstr(in, "\r\n\r\n"), *length = strstr(in, "Content-Length: ");
-        if (!end || strlen(end + 4) < (length ? strtoul(length + 16, NULL, 10) : 0))
-            continue;
-        pthread_mutex_lock(&url_hook.mutex);
-        snprintf(url_hook.calls + strlen(url_hook.calls), sizeof url_hook.calls - strlen(url_hook.calls), "%s\n", in);
-        pthread_mutex_unlock(&url_hook.mutex);
-        snprintf(out, sizeof out, "HTTP/1.1 %u X\r\nContent-Length: 9\r\n\r\nzone: no\n", url_hook.status);
-        if (send(fd, out, strlen(out), MSG_NOSIGNAL) < 0)
-            return;
-        len = 0;
-    }
-}
-
-static void *url_hook_run(void *arg)
-{
-    (void)arg;
-    for (int fd; (fd = accept(url_hook.listener, NULL, NULL)) >= 0; close(fd))
-        url_hook_serve(fd);
-    return NULL;
-}
-
-static void url_hook_start(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    pthread_t thread;
-    url_hook.listener = socket(AF_INET, SOCK_STREAM, 0);
-    if (bind(url_hook.listener, (struct sockaddr *)&address, sizeof address) != 0 ||
-        listen(url_hook.listener, 8) != 0 || getsockname(url_hook.listener, (struct sockaddr *)&address, &len) != 0 ||
-        pthread_create(&thread, NULL, url_hook_run, NULL) != 0)
-        abort();
-    pthread_detach(thread);
-    url_hook.port = ntohs(address.sin_port);
-}
+static struct http_recorder url_hook; /* a URL as hook, which does so too */
 
 /* ---- a hook; the loop is one for all, as the runner's ---- */
 
@@ -136,8 +84,7 @@ static void world_init(struct world *world, struct dns_hook_options options, con
     *world = (struct world){0};
     unlink(path_in("calls"));
     unlink(path_in("go"));
-    url_hook.calls[0] = '\0';
-    url_hook.status = 200;
+    http_recorder_forget(&url_hook);
     world->log_fd = open(path_in("log"), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
     world->log = log_new(world->log_fd, LOG_FORMAT_JSON, LOG_LEVEL_DEBUG);
     options.loop = loop;
@@ -522,7 +469,7 @@ int main(void)
     struct offload_port *port = offload_port_new(&uv);
     resolver = resolver_new(loop, pool, port, 30000);
     runner_attach(runner, loop);
-    url_hook_start();
+    http_recorder_start(&url_hook);
     RUN(a_program_is_called_as_by_lego);
     RUN(a_failure_is_told_with_its_output_and_cleaned_up);
     RUN(two_values_of_one_name);

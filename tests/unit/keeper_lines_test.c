@@ -182,6 +182,34 @@ static void both_orders_are_resumed(void)
     }
 }
 
+/* ENOSPC at every write: whichever it is, nothing is ordered twice, and all is stored when there is room again. */
+static void a_disk_that_fills_at_any_write_loses_nothing(void)
+{
+    for (size_t writes = 0; writes < 14; writes++) {
+        struct kw world;
+        kw_init(&world);
+        struct side *side = kw_start(&world, both_entries);
+        for (int i = 0; i < 10000 && world.disk.memory.num_commits < writes; i++) {
+            uv_run(&world.uv, UV_RUN_NOWAIT);
+            if (!kw_step(&world))
+                kw_tick_to_next(&world);
+        }
+        world.disk.memory.write_fault = STORE_FULL;
+        kw_pass(&world, hour_ms);
+        world.disk.memory.write_fault = STORE_OK;
+        kw_pass(&world, 30 * hour_ms);
+        CHECK(shows_both(side));
+        CHECK_INT(world.ca.num_certificates, 2);
+        CHECK_INT(world.ca.num_accounts, 1);
+        CHECK_INT(stored_type(&world, "certificate/a.example"), KEY_P256);
+        CHECK_INT(stored_type(&world, "certificate/a.example:rsa"), KEY_RSA2048);
+        CHECK(!memory_store_value(&world.disk.memory, "order/a.example").ptr);
+        CHECK(!memory_store_value(&world.disk.memory, "order/a.example:rsa").ptr);
+        CHECK_STR(world.ca.fault, "");
+        kw_cleanup(&world);
+    }
+}
+
 int main(void)
 {
     RUN(both_are_ordered_one_behind_the_other);
@@ -191,5 +219,6 @@ int main(void)
     RUN(one_certificate_is_better_than_a_placeholder);
     RUN(two_lines_do_not_double_failures);
     RUN(both_orders_are_resumed);
+    RUN(a_disk_that_fills_at_any_write_loses_nothing);
     return checks_done();
 }

@@ -93,6 +93,10 @@ class Pebble:
     def intermediate(self):
         return parse(self._get("/intermediates/0"))
 
+    def revocation(self, serial):
+        """{"Status": "Valid"} or {"Status": "Revoked", "Reason": 1, ...} of one of its certificates."""
+        return json.loads(self._get(f"/cert-status-by-serial/{serial}"))
+
     def set_renewal_info(self, serial, document):
         """What it says from now on of one of its certificates, when it is asked for the renewal (RFC 9773)."""
         certificate = json.loads(self._get(f"/cert-status-by-serial/{serial}"))["Certificate"]
