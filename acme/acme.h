@@ -175,5 +175,7 @@ struct acme_order *acme_order_new(struct acme *acme, const struct acme_order_spe
 void acme_order_cancel(struct acme_order *order);
 /* The step it is at, for status: "queued", "key", "new-order", "poll-authz", ... A literal. */
 const char *acme_order_step(const struct acme_order *order);
+/* The type of the challenge that was taken up last, for status: "http-01", ... A literal. NULL: none so far. */
+const char *acme_order_challenge(const struct acme_order *order);
 
 #endif

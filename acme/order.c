@@ -401,6 +401,11 @@ void order_tell(struct acme_order *order)
     order_free(order);
 }
 
+const char *acme_order_challenge(const struct acme_order *order)
+{
+    return order->progress.challenge_taken ? acme_challenge_name(order->progress.challenge) : NULL;
+}
+
 const char *acme_order_step(const struct acme_order *order)
 {
     switch (order->phase) {

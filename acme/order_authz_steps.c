@@ -44,6 +44,7 @@ static void order_take_challenge(struct order_progress *progress, struct slice n
     struct arena *arena = &progress->challenge_arena;
     order_forget_challenge(progress);
     progress->challenge = challenge->kind;
+    progress->challenge_taken = true;
     progress->challenge_url = arena_copy(arena, challenge->url);
     progress->challenge_name = name;
     progress->token = progress->key_authorization = progress->dns_value = SLICE_LIT("");

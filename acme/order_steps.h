@@ -58,7 +58,8 @@ struct order_progress {
     bool with_cn;    /* the CA did not like the first CSR (ACME-59) */
 
     struct arena challenge_arena;
-    enum acme_challenge challenge;
+    enum acme_challenge challenge; /* taken up last, also where it has been forgotten since */
+    bool challenge_taken;
     struct slice challenge_url, challenge_name, token, key_authorization, dns_value;
     struct slice *issuer_names;
     size_t num_issuer_names;

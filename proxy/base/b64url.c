@@ -15,18 +15,32 @@ static char sextet_char(unsigned sextet, bool url)
     return !url && c == '_' ? '/' : c;
 }
 
+/* What a character of the first 128 stands for: both alphabets in one table, since large records are read at every start.
+ * -1: nothing. 64 and 65 are base64url's 62 and 63, 66 and 67 the other alphabet's. */
+enum { LAST_URL = 64, LAST_PLAIN = 66 };
+
+/* clang-format off */
+static const signed char sextets[128] = {
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 66, -1, 64, -1, 67,
+    52, 53, 54, 55, 56, 57, 58, 59, 60, 61, -1, -1, -1, -1, -1, -1,
+    -1,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9, 10, 11, 12, 13, 14,
+    15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, -1, -1, -1, -1, 65,
+    -1, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
+    41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, -1, -1, -1, -1, -1,
+};
+/* clang-format on */
+
 /* 0 to 63, or -1. */
 static int char_sextet(char c, bool url)
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == (url ? '-' : '+'))
-        return 62;
-    return c == (url ? '_' : '/') ? 63 : -1;
+    int sextet = (unsigned char)c < sizeof sextets ? sextets[(unsigned char)c] : -1;
+    if (sextet < LAST_URL)
+        return sextet;
+    if (sextet < LAST_PLAIN)
+        return url ? sextet - LAST_URL + 62 : -1;
+    return url ? -1 : sextet - LAST_PLAIN + 62;
 }
 
 static void encode(struct buf *out, struct slice bytes, bool url)

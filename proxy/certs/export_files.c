@@ -56,9 +56,11 @@ static void now_find(struct exporting *self)
     char prefix[LINK_BYTES];
     ssize_t len = readlinkat(self->dir_fd, self->name, self->now, sizeof self->now - 1);
     self->now[len > 0 ? len : 0] = '\0';
-    int prefix_len = snprintf(prefix, sizeof prefix, DATA_DIR "/%s/", self->name);
     self->in_place = len < 0 && errno == EINVAL;
-    if (len > prefix_len && strncmp(self->now, prefix, (size_t)prefix_len) == 0 && !strchr(self->now + prefix_len, '/'))
+    snprintf(prefix, sizeof prefix, DATA_DIR "/%s/", self->name);
+    size_t prefix_len = strlen(prefix);
+    if (strncmp(self->now, prefix, prefix_len) == 0 && self->now[prefix_len] != '\0' &&
+        !strchr(self->now + prefix_len, '/'))
         self->now_fd = open_dir(self->dir_fd, self->now);
     else if (self->in_place)
         self->now_fd = open_dir(self->dir_fd, self->name);

@@ -331,6 +331,20 @@ static struct keeper_window keeper_window_view(const struct keeper_name *name)
     return view;
 }
 
+static struct slice keeper_order_directory(const struct keeper_name *name)
+{
+    bool ordered = name->order || name->attempts.num_issued;
+    for (size_t i = 0; i < KEEPER_NUM_CLASSES; i++)
+        ordered = ordered || name->attempts.num_failed[i];
+    return ordered ? issuer_directory(&name->keeper->issuers[name->rank]) : SLICE_NONE;
+}
+
+static struct slice keeper_challenge_of(const struct keeper_name *name)
+{
+    const char *running = name->order ? acme_order_challenge(name->order) : NULL;
+    return running ? slice_str(running) : buf_slice(&name->state.challenge);
+}
+
 static struct keeper_name_view keeper_view_of(const struct keeper_name *name)
 {
     const struct name_state *state = &name->state;
@@ -338,11 +352,14 @@ static struct keeper_name_view keeper_view_of(const struct keeper_name *name)
                                      .key_type = name->other ? key_type_name(name->key_type) : NULL,
                                      .cert = name->cert,
                                      .directory_url = buf_slice(&name->directory_url),
+                                     .order_directory_url = keeper_order_directory(name),
+                                     .challenge = keeper_challenge_of(name),
                                      .managed = name->kind == NAME_ACME,
                                      .held = state->held,
                                      .quarantined = name->quarantine.record.len > 0,
                                      .step = name->order ? acme_order_step(name->order) : NULL,
                                      .next_attempt_ms = name->next_attempt_ms,
+                                     .why = keeper_why_next(name),
                                      .renew_at_ms = keeper_renew_at_ms(name),
                                      .paced_by =
                                          name->paced_by == LEDGER_UNKNOWN ? NULL : ledger_limit_text(name->paced_by),

@@ -150,19 +150,46 @@ struct keeper_window {
     const char *last_order;   /* "met", "missed": whether the last renewal came within its window; "none" */
 };
 
+/* Why the next attempt is when it is, or why there is none. */
+enum keeper_why {
+    KEEPER_WHY_NONE,  /* nothing is planned, or an order runs */
+    KEEPER_WHY_FIRST, /* there is no certificate yet */
+    KEEPER_WHY_WINDOW,
+    KEEPER_WHY_FLOOR, /* the CA's window is later than it may wait */
+    KEEPER_WHY_AGE,   /* the CA names no window */
+    KEEPER_WHY_CONFIGURATION,
+    KEEPER_WHY_ASKED,
+    KEEPER_WHY_RETRY,       /* our own back-off */
+    KEEPER_WHY_RETRY_AFTER, /* the CA's */
+    KEEPER_WHY_LIMIT,       /* paced_by */
+    KEEPER_WHY_QUARANTINE,
+    KEEPER_WHY_PREFLIGHT,
+    KEEPER_WHY_PERMISSION, /* ON_DEMAND_ASK is asked before */
+    KEEPER_WHY_HELD, /* there is none until somebody asks for it */
+    NUM_KEEPER_WHYS
+};
+
+/* For programs: "window", "retry-after", ...; empty for KEEPER_WHY_NONE. */
+const char *keeper_why_token(enum keeper_why why);
+/* For a person, a clause: "the CA's window". */
+const char *keeper_why_words(enum keeper_why why);
+
 /* One name, for status and metrics. Views, valid during the call. */
 struct keeper_name_view {
     struct slice name;
-    const char *key_type;       /* where the name has two certificates: that of this one; else NULL */
-    const struct cert *cert;    /* the one served: dates, serial, issuer, source; NULL: none so far */
-    struct slice directory_url; /* where the served certificate was ordered; empty for the other sources */
-    bool managed;               /* ours to order by ACME */
-    bool held;                  /* not renewed until somebody asks for it */
-    bool quarantined;           /* a certificate was issued that does not work here, and is tried again */
-    const char *step;           /* of the order that runs, e.g. "poll-authz"; NULL: none runs */
-    int64_t next_attempt_ms;    /* wall clock; 0: none is planned */
-    int64_t renew_at_ms;        /* wall clock: when the served certificate is to be replaced; 0: not by an order */
-    const char *paced_by;       /* the CA's limit that the next attempt waits for, in words; NULL: none */
+    const char *key_type;             /* where the name has two certificates: that of this one; else NULL */
+    const struct cert *cert;          /* the one served: dates, serial, issuer, source; NULL: none so far */
+    struct slice directory_url;       /* where the served certificate was ordered; empty for the other sources */
+    struct slice order_directory_url; /* where this process ordered last; empty: it has not */
+    struct slice challenge;           /* by which the last order was validated, or failed; empty: not known */
+    bool managed;                     /* ours to order by ACME */
+    bool held;                        /* not renewed until somebody asks for it */
+    bool quarantined;                 /* a certificate was issued that does not work here, and is tried again */
+    const char *step;                 /* of the order that runs, e.g. "poll-authz"; NULL: none runs */
+    int64_t next_attempt_ms;          /* wall clock; 0: none is planned */
+    enum keeper_why why;              /* it is then */
+    int64_t renew_at_ms;  /* wall clock: when the served certificate is to be replaced; 0: not by an order */
+    const char *paced_by; /* the CA's limit that the next attempt waits for, in words; NULL: none */
     struct keeper_window window;
     struct keeper_attempts attempts;
     uint32_t num_failures; /* in a row */

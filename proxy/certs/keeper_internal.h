@@ -3,7 +3,7 @@
  * keeper_state.c (what is remembered of a name), keeper_engine.c (the engine), keeper_publish.c (certsets and
  * acknowledgement), keeper_challenge.c (answers to challenges), keeper_local.c (placeholders and leaves of the
  * local CA), keeper_root.c (its root), keeper_own.c (certificates of one's own), keeper_config.c (which names there are),
- * keeper_demand.c (those that clients bring). Control thread. */
+ * keeper_demand.c (those that clients bring), keeper_why.c (what the next order waits for). Control thread. */
 #ifndef CERTS_KEEPER_INTERNAL_H
 #define CERTS_KEEPER_INTERNAL_H
 
@@ -82,12 +82,6 @@ struct name_quarantine {
     int64_t retry_ms; /* wall clock: it is stored again, where that failed */
 };
 
-/* A question that runs, where query.call.acme is set. */
-struct ari_slot {
-    struct acme_ari_query query;
-    struct keeper_name *name;
-};
-
 /* What we see of the name ourselves, before the CA does: keeper_preflight.c. */
 struct name_preflight {
     struct preflight_run run;
@@ -95,6 +89,12 @@ struct name_preflight {
     int64_t next_ms;    /* wall clock: not looked at again before; 0: it was not looked at yet */
     int64_t hold_ms;    /* wall clock: the first order waits until then at the longest; 0: it was not held */
     unsigned num_known; /* keeper->num_accounts_known when it began */
+};
+
+/* A question that runs, where query.call.acme is set. */
+struct ari_slot {
+    struct acme_ari_query query;
+    struct keeper_name *name;
 };
 
 /* Somebody wants a new certificate now: our own back-off is passed over, or the CA's Retry-After too. */
@@ -447,6 +447,9 @@ void keeper_order_forgive_local(struct keeper *keeper);
 void keeper_order_forgive_engine(struct keeper *keeper);
 void keeper_name_cleanup(struct keeper_name *name);
 
+/* keeper_why.c */
+enum keeper_why keeper_why_next(const struct keeper_name *name);
+
 /* keeper_preflight.c */
 /* Tokens are answered from now on, be it with the thumbprint of no account: a preflight knows it. */
 void keeper_preflight_begin(struct keeper *keeper);
@@ -494,6 +497,8 @@ void keeper_quarantine_cleanup(struct keeper_name *name);
 void keeper_bans_loaded(struct keeper *keeper, const struct store_record *records, size_t num_records);
 /* Whether the certificate's key is one that must not be used. */
 bool keeper_cert_is_banned(const struct keeper *keeper, const struct cert *cert);
+/* As keeper_ban_key, by the key itself. */
+void keeper_ban_key_of(struct keeper *keeper, const struct evp_pkey_st *key);
 /* Stores what is not stored yet, where we may. */
 void keeper_bans_flush(struct keeper *keeper);
 void keeper_bans_init(struct keeper *keeper);

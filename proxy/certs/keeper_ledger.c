@@ -121,8 +121,10 @@ int64_t keeper_ledger_allows_ms(struct keeper_name *name, enum issuer_rank rank,
     const struct ledger *ledger = &name->keeper->issuers[rank].ledger;
     struct buf domain = {0};
     enum ledger_limit limit = LEDGER_UNKNOWN;
-    if (!ledger->numbers || name->asked == NAME_FORCED)
+    if (!ledger->numbers || name->asked == NAME_FORCED) {
+        name->paced_by = LEDGER_UNKNOWN;
         return 0;
+    }
     struct ledger_order order = name_ledger_order(name, rank, name_ledger_kind(name, rank, now_ms), &domain);
     if (name_has_issued(name) && keeper_renewal_is_chosen(name)) /* what is served must not lapse for our own pacing */
         order.floor_ms = keeper_renewal_plan(name).floor_ms;

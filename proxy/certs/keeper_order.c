@@ -241,8 +241,10 @@ void keeper_order_succeeded(struct keeper_name *name)
 static void name_order_done(struct acme_order *order, const struct acme_result *result, void *ctx)
 {
     struct keeper_name *name = ctx;
-    (void)order;
+    const char *challenge = acme_order_challenge(order);
     name->order = NULL;
+    if (challenge)
+        name_state_keep(&name->state.challenge, slice_str(challenge));
     keeper_ledger_close(name, result);
     if (name->other) /* it may have waited for this one */
         keeper_look_soon(name->other);
@@ -369,6 +371,8 @@ int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms)
     int64_t next_ms = name_next_ms(name, now_ms, hold_ms, &rank);
     if (next_ms <= now_ms)
         next_ms = greatest(next_ms, keeper_demand_allows_ms(name, now_ms));
+    if (next_ms > now_ms) /* that is what it waits for */
+        name->paced_by = LEDGER_UNKNOWN;
     int64_t paced_ms = next_ms <= now_ms ? keeper_ledger_allows_ms(name, rank, now_ms) : 0;
     next_ms = greatest(next_ms, paced_ms);
     look_ms = least(look_ms, keeper_preflight_look(name, now_ms, &next_ms));

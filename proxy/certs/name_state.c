@@ -54,6 +54,7 @@ void name_state_cleanup(struct name_state *state)
     buf_cleanup(&state->setup);
     buf_cleanup(&state->failed_challenge);
     buf_cleanup(&state->ordered_by);
+    buf_cleanup(&state->challenge);
     *state = (struct name_state){0};
 }
 
@@ -155,6 +156,7 @@ void name_state_write(const struct name_state *state, struct buf *out)
     put_kept(&w, "setup", &state->setup);
     put_kept(&w, "failed_challenge", &state->failed_challenge);
     put_kept(&w, "ordered_by", &state->ordered_by);
+    put_kept(&w, "challenge", &state->challenge);
     put_kept(&w, "problem_class", &state->problem_class);
     put_kept(&w, "problem_type", &state->problem_type);
     put_kept(&w, "problem_detail", &state->problem_detail);
@@ -187,6 +189,7 @@ bool name_state_read(struct name_state *state, struct slice text)
         name_state_keep(&state->setup, json_get_string(json, "setup"));
         name_state_keep(&state->failed_challenge, json_get_string(json, "failed_challenge"));
         name_state_keep(&state->ordered_by, json_get_string(json, "ordered_by"));
+        name_state_keep(&state->challenge, json_get_string(json, "challenge"));
         name_state_keep(&state->problem_class, json_get_string(json, "problem_class"));
         name_state_keep(&state->problem_type, json_get_string(json, "problem_type"));
         name_state_keep(&state->problem_detail, json_get_string(json, "problem_detail"));

@@ -1,17 +1,18 @@
 #include "cli/status_table.h"
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "cli/print.h"
 #include "core/status.h"
 
 #include <stdlib.h>
 
-enum { SOON_S = 14 * 24 * 3600, GAP = 2, ISSUER_COLUMNS = 28, NAME_COLUMNS = 64, TEXT_BYTES = 48 };
+enum { SOON_S = 14 * 24 * 3600, GAP = 2, ISSUER_COLUMNS = 28, NAME_COLUMNS = 64, END_COLUMNS = 22, TEXT_BYTES = 48 };
 
 enum state { STATE_FINE, STATE_SOON, STATE_BAD };
 
 struct row {
-    struct slice name, source, issuer, step, class, sentence;
+    struct slice name, source, issuer, why, step, class, sentence;
     int64_t not_before_s, not_after_s, next_s, num_failures;
     enum state state;
 };
@@ -21,7 +22,7 @@ struct table {
     struct status_look look;
     int64_t now_s;
     int name_width, issuer_width;
-    size_t num_rows, num_bad, num_soon;
+    size_t num_rows, num_names, num_bad, num_soon;
 };
 
 /* ---- reading ---- */
@@ -66,10 +67,11 @@ static bool row_read(struct slice line, int64_t now_s, struct row *out)
                         .not_before_s = number_of(at[3]),
                         .not_after_s = number_of(at[4]),
                         .next_s = number_of(at[5]),
-                        .step = at[6],
-                        .num_failures = number_of(at[7]),
-                        .class = at[8],
-                        .sentence = at[9]};
+                        .why = at[6],
+                        .step = at[7],
+                        .num_failures = number_of(at[8]),
+                        .class = at[9],
+                        .sentence = at[10]};
     out->state = state_of(out, now_s);
     return true;
 }
@@ -122,18 +124,50 @@ static void expiry_text(const struct row *row, int64_t now_s, char out[TEXT_BYTE
         snprintf(out, TEXT_BYTES, "%.10s (%s)", date, span_text(row->not_after_s - now_s, span));
 }
 
+/* Below a row, wrapped. */
+static void put_below(const struct table *table, const char *before, struct slice text)
+{
+    enum { INDENT = 4 };
+    char *all = NULL;
+    size_t len = 0;
+    FILE *escaped = open_memstream(&all, &len);
+    if (!escaped)
+        return;
+    fputs(before, escaped);
+    print_escaped(escaped, text);
+    fclose(escaped);
+    fprintf(table->file, "%*s", INDENT, "");
+    print_wrapped(table->file, all, INDENT, table->look.columns ? table->look.columns : 100000);
+    free(all);
+}
+
+/* The reason stands behind it where it fits, else below. */
+static void put_planned(const struct table *table, const struct row *row)
+{
+    char span[TEXT_BYTES], when[TEXT_BYTES] = "-";
+    int taken = table->name_width + table->issuer_width + END_COLUMNS + 3 * GAP;
+    if (row->next_s)
+        snprintf(when, sizeof when, "in %s", span_text(row->next_s - table->now_s, span));
+    bool fits = !table->look.columns || taken + (int)(strlen(when) + 2 + row->why.len) <= table->look.columns;
+    fputs(when, table->file);
+    if (row->why.len && fits) {
+        fputs(row->next_s ? ", " : " ", table->file);
+        print_escaped(table->file, row->why);
+    }
+    putc('\n', table->file);
+    if (row->why.len && !fits)
+        put_below(table, row->next_s ? "next attempt: " : "no attempt: ", row->why);
+}
+
 static void put_next(const struct table *table, const struct row *row)
 {
-    char span[TEXT_BYTES];
     if (row->step.len) {
         fputs("now: ", table->file);
         print_escaped(table->file, row->step);
-    } else if (row->next_s) {
-        fprintf(table->file, "in %s", span_text(row->next_s - table->now_s, span));
+        putc('\n', table->file);
     } else {
-        putc('-', table->file);
+        put_planned(table, row);
     }
-    putc('\n', table->file);
 }
 
 /* ---- the table ---- */
@@ -160,19 +194,14 @@ static const char *state_color(enum state state)
 
 static void put_sentence(const struct table *table, const struct row *row)
 {
-    enum { INDENT = 4 };
-    char *text = NULL;
-    size_t len = 0;
-    FILE *escaped = open_memstream(&text, &len);
-    if (!escaped)
-        return;
-    print_escaped(escaped, row->class);
-    fprintf(escaped, " problem, %lld in a row: ", (long long)row->num_failures);
-    print_escaped(escaped, row->sentence);
-    fclose(escaped);
-    fprintf(table->file, "%*s", INDENT, "");
-    print_wrapped(table->file, text, INDENT, table->look.columns ? table->look.columns : 100000);
-    free(text);
+    struct buf text = {0};
+    if (row->class.len) { /* else nothing has failed, and this is what a look at the name has found */
+        buf_append_slice(&text, row->class);
+        buf_printf(&text, " problem, %lld in a row: ", (long long)row->num_failures);
+    }
+    buf_append_slice(&text, row->sentence);
+    put_below(table, "", buf_slice(&text));
+    buf_cleanup(&text);
 }
 
 static void put_row(const struct table *table, const struct row *row)
@@ -181,7 +210,7 @@ static void put_row(const struct table *table, const struct row *row)
     put_cell(table, row->name, table->name_width);
     put_cell(table, issuer_of(row), table->issuer_width);
     expiry_text(row, table->now_s, expiry);
-    snprintf(padded, sizeof padded, "%-22.22s", expiry);
+    snprintf(padded, sizeof padded, "%-*.*s", END_COLUMNS, END_COLUMNS, expiry);
     put(table, state_color(row->state), padded);
     fprintf(table->file, "%*s", GAP, "");
     put_next(table, row);
@@ -192,8 +221,8 @@ static void put_row(const struct table *table, const struct row *row)
 static void put_header(const struct table *table)
 {
     char line[NAME_COLUMNS * 4];
-    snprintf(line, sizeof line, "%-*s  %-*s  %-22s  %s", table->name_width, "NAME", table->issuer_width, "ISSUER",
-             "ENDS", "NEXT ATTEMPT");
+    snprintf(line, sizeof line, "%-*s  %-*s  %-*s  %s", table->name_width, "NAME", table->issuer_width, "ISSUER",
+             END_COLUMNS, "ENDS", "NEXT ATTEMPT");
     put(table, "1", line);
     putc('\n', table->file);
 }
@@ -206,7 +235,7 @@ static int at_most(size_t a, int b)
 /* What the widest cells ask for; on a narrow terminal the name gives way first, then the issuer. */
 static void table_measure(struct table *table, struct slice lines)
 {
-    enum { FIXED = 22 + 12 + 3 * GAP, LEAST = 12 };
+    enum { FIXED = END_COLUMNS + 12 + 3 * GAP, LEAST = 12 };
     struct row row;
     table->name_width = 4;
     table->issuer_width = 6;
@@ -231,12 +260,21 @@ static bool head_read(struct slice line, struct slice at[STATUS_HEAD_FIELDS])
     return fields_of(line, at, STATUS_HEAD_FIELDS) && slice_eq(at[0], SLICE_LIT("#"));
 }
 
+/* Without the key type that is behind it where it has two certificates. */
+static struct slice name_alone(struct slice name)
+{
+    return slice_split(&name, ' ');
+}
+
 static void table_count(struct table *table, struct slice lines)
 {
     struct row row;
+    struct slice before = SLICE_NONE;
     while (lines.len) {
         bool good = row_read(slice_split(&lines, '\n'), table->now_s, &row);
         table->num_rows++;
+        table->num_names += !good || !slice_eq(name_alone(row.name), before);
+        before = good ? name_alone(row.name) : SLICE_NONE;
         table->num_bad += !good || row.state == STATE_BAD;
         table->num_soon += good && row.state == STATE_SOON;
     }
@@ -272,7 +310,9 @@ static void put_head(const struct table *table, const struct slice at[STATUS_HEA
 
 static void put_sum(const struct table *table)
 {
-    fprintf(table->file, "\n%zu name%s", table->num_rows, table->num_rows == 1 ? "" : "s");
+    fprintf(table->file, "\n%zu name%s", table->num_names, table->num_names == 1 ? "" : "s");
+    if (table->num_rows > table->num_names)
+        fprintf(table->file, " with %zu certificates", table->num_rows);
     if (table->num_bad)
         fprintf(table->file, ", %zu without a valid certificate", table->num_bad);
     if (table->num_soon)

@@ -220,6 +220,16 @@ static int64_t renewal_at_ms(const struct keeper_name_view *name)
     return name->renew_at_ms;
 }
 
+static int64_t window_start_ms(const struct keeper_name_view *name)
+{
+    return name->window.start_ms;
+}
+
+static int64_t window_end_ms(const struct keeper_name_view *name)
+{
+    return name->window.end_ms;
+}
+
 static int64_t next_attempt_ms(const struct keeper_name_view *name)
 {
     return name->next_attempt_ms;
@@ -263,6 +273,15 @@ static void write_source(struct exposition *e, const struct keeper_name_view *na
     exposition_count(e, labels, with_key_type(name, 2), 1);
 }
 
+static void write_why(struct exposition *e, const struct keeper_name_view *name, const struct metrics_family *family)
+{
+    struct exposition_label labels[] = {
+        {"name", name->name}, LABEL("reason", keeper_why_token(name->why)), key_type_label(name)};
+    (void)family;
+    if (name->why != KEEPER_WHY_NONE)
+        exposition_count(e, labels, with_key_type(name, 2), 1);
+}
+
 /* What never happened is told too: a rate needs a beginning. */
 static void write_attempts(struct exposition *e, const struct keeper_name_view *name,
                            const struct metrics_family *family)
@@ -291,8 +310,18 @@ static const struct metrics_family metrics_families[] = {
     {DATE("portico_certificate_renewal_at_seconds",
           "The instant chosen to replace the served certificate by an ACME order."),
      renewal_at_ms},
+    {DATE("portico_certificate_renewal_window_start_seconds",
+          "When the window begins in which the CA wants the served certificate replaced (ARI)."),
+     window_start_ms},
+    {DATE("portico_certificate_renewal_window_end_seconds",
+          "When the window ends in which the CA wants the served certificate replaced (ARI)."),
+     window_end_ms},
     {DATE("portico_acme_next_attempt_seconds", "When the next ACME order of a name is due: its renewal, or a new try."),
      next_attempt_ms},
+    {{"portico_acme_next_attempt_reason", EXPOSITION_GAUGE, NULL,
+      "1 for what the next ACME order of a name waits for, or why there is none."},
+     write_why,
+     NULL},
     {{"portico_certificate_source", EXPOSITION_GAUGE, NULL, "1 for where a name's served certificate comes from."},
      write_source,
      NULL},

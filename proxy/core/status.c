@@ -19,16 +19,35 @@ static void put_slice(struct json_writer *w, const char *key, struct slice value
         json_put_string(w, key, value);
 }
 
-/* When the CA would like it to be renewed, and why if it says so. */
+static void put_str(struct json_writer *w, const char *key, const char *value)
+{
+    put_slice(w, key, slice_str(value));
+}
+
+/* When the CA would like the certificate to be replaced, and what came of that. */
 static void put_window(struct json_writer *w, const struct keeper_window *window)
 {
     json_key(w, "renewal_window");
     json_object(w);
     put_time(w, "start", window->start_ms);
     put_time(w, "end", window->end_ms);
-    json_put_str(w, "renewed_by", window->reason);
+    put_time(w, "chosen", window->chosen_ms);
+    put_str(w, "renewed_by", window->reason);
     put_slice(w, "explanation", window->explanation);
     json_end_object(w);
+}
+
+/* NULL: a kind that no variable names. */
+static const char *key_text(const struct cert *cert)
+{
+    if (cert->key_is_rsa)
+        return "rsa";
+    switch (cert->key_curve) { /* RFC 8446 §4.2.7 */
+    case 23: return "p256";
+    case 24: return "p384";
+    case 25: return "p521";
+    default: return NULL;
+    }
 }
 
 static void put_certificate(struct json_writer *w, const struct keeper_name_view *name)
@@ -39,6 +58,7 @@ static void put_certificate(struct json_writer *w, const struct keeper_name_view
     json_put_str(w, "source", cert_source_text(cert->source));
     json_put_str(w, "serial", cert->serial);
     json_put_str(w, "issuer", cert->issuer);
+    put_str(w, "key", key_text(cert));
     put_slice(w, "directory", name->directory_url);
     put_time(w, "not_before", cert->not_before_s * 1000);
     put_time(w, "not_after", cert->not_after_s * 1000);
@@ -61,6 +81,18 @@ static void put_problem(struct json_writer *w, const struct keeper_name_view *na
     json_end_object(w);
 }
 
+/* What is under way or planned, and how the last order went. */
+static void put_order(struct json_writer *w, const struct keeper_name_view *name)
+{
+    put_str(w, "step", name->step);
+    put_time(w, "next_attempt", name->next_attempt_ms);
+    put_str(w, "next_reason", keeper_why_token(name->why));
+    put_str(w, "paced_by", name->paced_by);
+    put_slice(w, "ordered_from", name->order_directory_url);
+    put_slice(w, "challenge", name->challenge);
+    put_str(w, "renewed_in_window", name->window.last_order);
+}
+
 static void put_name(void *ctx, const struct keeper_name_view *name)
 {
     struct json_writer *w = ctx;
@@ -75,11 +107,8 @@ static void put_name(void *ctx, const struct keeper_name_view *name)
         json_put_bool(w, "held", true);
     if (name->quarantined)
         json_put_bool(w, "quarantined", true);
-    if (name->step)
-        json_put_str(w, "step", name->step);
-    put_time(w, "next_attempt", name->next_attempt_ms);
-    if (name->paced_by)
-        json_put_str(w, "paced_by", name->paced_by);
+    if (name->managed)
+        put_order(w, name);
     json_put_int(w, "failures", name->num_failures);
     if (name->problem_sentence.len || name->hint.len)
         put_problem(w, name);
@@ -200,6 +229,13 @@ static void line_number(struct buf *out, int64_t number)
     buf_append_i64(out, number);
 }
 
+static void line_why(struct buf *out, const struct keeper_name_view *name)
+{
+    line_field(out, slice_str(keeper_why_words(name->why)));
+    if (name->why == KEEPER_WHY_LIMIT && name->paced_by)
+        buf_printf(out, ": %s", name->paced_by);
+}
+
 static void put_line(void *ctx, const struct keeper_name_view *name)
 {
     struct buf *out = ctx;
@@ -212,6 +248,7 @@ static void put_line(void *ctx, const struct keeper_name_view *name)
     line_number(out, cert ? cert->not_before_s : 0);
     line_number(out, cert ? cert->not_after_s : 0);
     line_number(out, name->next_attempt_ms / 1000);
+    line_why(out, name);
     line_field(out, slice_str(name->step));
     line_number(out, name->num_failures);
     line_field(out, name->problem_class);

@@ -88,6 +88,49 @@ def test_trouble_comes_first_and_with_its_cure(page, launch, backends, pebbles):
     assert browser.eval("document.title") == "! Portico"
 
 
+def test_the_window_of_the_ca_is_drawn(page, launch, backends, newer_pebbles):
+    """ACME-92: the window on the timeline, the instant within it, and that it is renewed for that reason."""
+    pebble = newer_pebbles(env={"PEBBLE_VA_NOSLEEP": "1"}).start()
+    portico = launch(backends(), DOMAINS="a.test", **pebble.variables())
+    portico.wait_event("renewal_window")
+    entry = portico.status_of("a.test")
+    window = entry["certificate"]["renewal_window"]
+    assert window["start"] <= window["chosen"] < window["end"]
+    assert (entry["next_reason"], entry["challenge"], entry["certificate"]["key"]) == ("window", "http-01", "p256")
+    assert entry["next_attempt"] == window["chosen"]
+    browser = page(portico)
+    browser.wait(READY)
+    track, band, next_attempt = browser.eval(
+        "['.track', '.window', '.next'].map((of) => document.querySelector('#names .bar ' + of).getBoundingClientRect())"
+        ".map((box) => [box.left, box.right])"
+    )
+    assert track[0] < band[0] < band[1] < track[1]
+    assert band[0] - 1 <= (next_attempt[0] + next_attempt[1]) / 2 <= band[1] + 1
+    assert "in the CA's window" in text(browser, "#names .dates") and "p256, http-01" in text(browser, "#names .issuer")
+    assert window["start"] in browser.eval("document.querySelector('#names svg').getAttribute('aria-label')")
+    assert not browser.eval("document.getElementById('legend').hidden")
+    assert browser.complaints() == []
+
+
+def test_what_holds_an_order_up_is_said(page, launch, backends):
+    portico = launch(backends())
+    browser = page(portico)
+    browser.wait(READY)
+    browser.eval(GALLERY)
+    row = "#names > li[data-name='{}']".format
+    assert "Held: no certificate is ordered until somebody runs portico renew held.test." in text(browser, row("held.test"))
+    assert "held: not renewed" in text(browser, row("held.test"))
+    assert "tried again every hour" in text(browser, row("quarantined.test"))
+    assert "the CA's limit of certificates for the registered domain" in text(browser, row("paced.test"))
+    assert "Seen from here: 203.0.113.7 port 80 is refused" in text(browser, row("hint.test"))
+    assert "a check from here comes first" in text(browser, row("hint.test"))
+    assert "https://ca.test/incident" in text(browser, row("early.test"))
+    assert "outside the CA's window" in browser.eval(f"document.querySelector({row('early.test') + ' .issuer'!r}).title")
+    assert "the CA asked to wait" in text(browser, row("later.test"))
+    assert browser.eval(f"document.querySelectorAll({row('two.test')!r}).length") == 2
+    assert browser.complaints() == []
+
+
 def test_names_are_text_whatever_they_are(page, launch, backends):
     """Nothing that a CA says becomes markup: an issuer's name is the one text here that strangers choose."""
     portico = launch(backends())
@@ -164,12 +207,47 @@ def test_it_is_legible_by_day_and_night_and_on_a_phone(page, launch, backends, s
     browser = page(portico)
     browser.look(width, 900, scheme)
     browser.wait(READY)
-    assert browser.eval("document.documentElement.scrollWidth") <= width
-    low = browser.eval(CONTRAST)
-    assert low == [], low
     directory = pathlib.Path(os.environ.get("SCREENSHOTS", tmp_path))
-    browser.screenshot(directory / f"status-{scheme}-{width}.png")
+    for what, change in (("status", "0"), ("gallery", GALLERY)):
+        browser.eval(change)
+        assert browser.eval("document.documentElement.scrollWidth") <= width
+        low = browser.eval(CONTRAST)
+        assert low == [], low
+        browser.screenshot(directory / f"{what}-{scheme}-{width}.png")
 
+
+# A name in each of its states, as /status tells of them.
+GALLERY = """(() => {
+  statusAt = Infinity; /* what is asked for now would replace it */
+  const day = 86400e3, now = Date.parse(status.now), at = (days) => new Date(now + days * day).toISOString();
+  const issued = (from, to, more) => ({ source: 'issued', serial: '1f', issuer: 'YE1', key: 'p256', not_before: at(from),
+    not_after: at(to), directory: 'https://acme-v02.api.letsencrypt.org/directory', ...more });
+  const window = (from, to, chosen, more) => ({ renewal_at: at(chosen), renewal_window: { start: at(from), end: at(to), chosen: at(chosen), ...more } });
+  const name = (name, certificate, more) => ({ name, managed: true, certificate, failures: 0, challenge: 'http-01', renewed_in_window: 'none', ...more });
+  const problem = (kind, type, sentence, more) => ({ at: at(-0.1), class: kind, type, sentence, ...more });
+  const placeholder = { source: 'placeholder', serial: '0', issuer: 'x', not_before: at(0), not_after: at(1) };
+  status.names = [
+    name('well.test', issued(-20, 70, window(39, 41, 40)), { next_attempt: at(40), next_reason: 'window' }),
+    name('age.test', issued(-20, 70, { renewal_at: at(40) }), { next_attempt: at(40), next_reason: 'age' }),
+    name('short.test', issued(-2, 4.6, window(1.3, 1.43, 1.4)), { next_attempt: at(1.4), next_reason: 'window' }),
+    name('two.test', issued(-20, 70, window(39, 41, 40)), { key_type: 'p256', next_attempt: at(40), next_reason: 'window' }),
+    name('two.test', issued(-20, 70, { ...window(38, 40, 39), key: 'rsa' }), { key_type: 'rsa2048', next_attempt: at(39), next_reason: 'window' }),
+    name('early.test', issued(-20, 70, window(0.1, 0.2, 0.15, { explanation: 'https://ca.test/incident' })),
+      { next_attempt: at(0.15), next_reason: 'window', renewed_in_window: 'missed' }),
+    name('later.test', issued(-70, 20, window(-11, -9, -10)), { next_attempt: at(0.2), next_reason: 'retry-after', failures: 2,
+      problem: problem('later', 'urn:ietf:params:acme:error:rateLimited', 'the CA asks for a pause: wait until it has passed, nothing else helps') }),
+    name('held.test', issued(-70, 20, { renewal_at: at(-10) }), { held: true, next_reason: 'held' }),
+    name('quarantined.test', issued(-80, 10, window(-21, -19, -20)), { quarantined: true, next_attempt: at(1.2), next_reason: 'quarantine', failures: 1,
+      problem: problem('local', '', 'by this machine\\'s clock the certificate is not valid yet: set the clock') }),
+    name('paced.test', placeholder, { next_attempt: at(0.1), next_reason: 'limit', paced_by: 'certificates for the registered domain', challenge: '' }),
+    name('hint.test', placeholder, { next_attempt: at(0.005), next_reason: 'preflight', challenge: '',
+      problem: { hint: '203.0.113.7 port 80 is refused: open it in the firewall' } }),
+    name('ordering.test', placeholder, { step: 'poll-authz', challenge: 'tls-alpn-01' }),
+    name('own.test', { ...issued(-20, 345), source: 'own', directory: undefined }, { managed: false, challenge: undefined, renewed_in_window: undefined }),
+  ];
+  showAll = true;
+  showNames();
+})()"""
 
 # Each text's colour against what lies under it; those below 4.5 to 1.
 CONTRAST = """(() => {

@@ -118,6 +118,7 @@ static void what_looks_broken_holds_the_first_order_once(void)
         CHECK_SLICE(side_view(side, "a.example.com").hint, "203.0.113.1 port 80 is odd: mend it");
         CHECK_INT(kw_logged(&world, "\"preflight_failed\"", "mend it"), 1);
         CHECK(side_view(side, "a.example.com").next_attempt_ms > world.wall_ms);
+        CHECK_INT(side_view(side, "a.example.com").why, KEEPER_WHY_PREFLIGHT);
         kw_pass(&world, 20 * second_ms);
         CHECK_INT(world.behind.num_certificates, 1);
         CHECK_INT(side_view(side, "a.example.com").hint.len, 0);

@@ -42,6 +42,7 @@ static void a_clock_that_is_wrong_burns_no_certificate(void)
     struct side *side = start_ahead(&world);
     CHECK(!is_issued(side));
     CHECK(side_view(side, "a.example").quarantined);
+    CHECK_INT(side_view(side, "a.example").why, KEEPER_WHY_QUARANTINE);
     CHECK_SLICE(side_view(side, "a.example").problem_class, "local");
     CHECK(stored(&world, quarantine_key) && !stored(&world, journal_key) && !stored(&world, certificate_key));
     CHECK_INT(kw_logged(&world, "\"certificate_quarantined\"", "a.example"), 1);

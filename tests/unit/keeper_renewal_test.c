@@ -331,6 +331,7 @@ static void new_names_are_paced(void)
     CHECK_INT(kw_logged(&world, "\"order_failed\"", NULL), 0);
     CHECK_STR(side_view(side, "n59.example.com").paced_by, "certificates for the registered domain");
     CHECK(side_view(side, "n59.example.com").next_attempt_ms > world.wall_ms);
+    CHECK_INT(side_view(side, "n59.example.com").why, KEEPER_WHY_LIMIT);
     kw_stop(side); /* also over a restart */
     side = start_many("n%d.example.com", 60, NULL);
     kw_pass(&world, 2 * hour_ms);

@@ -71,9 +71,81 @@ static void a_name_through_its_states(void)
     }
     check_has(text, "portico_acme_attempts_total{name=\"a.example.com\",result=\"issued\",problem=\"\"} 1\n");
     CHECK_INT(num_of(text, "portico_acme_attempts_total{name=\"a.example.com\",result=\"failed\""), KEEPER_NUM_CLASSES);
+    check_has(text, "portico_acme_next_attempt_reason{name=\"a.example.com\",reason=\"age\"} 1\n");
+    CHECK_INT(num_of(text, "portico_certificate_renewal_window_"), 0); /* the CA names none */
     check_has(text, "portico_names_omitted 0\n");
     kw_cleanup(&world);
     buf_cleanup(&out);
+}
+
+/* What /status says of the first name; *arena has it. */
+static const struct json *status_name(struct kw *world, const struct side *side, struct arena *arena, struct buf *out)
+{
+    struct stats_view view = view_of(world, side);
+    struct cursor cursor = {0};
+    struct json *json = NULL;
+    out->len = 0;
+    while (status_write_json(&view, &cursor, out))
+        continue;
+    CHECK(!err_is(json_parse(arena, buf_slice(out), 0, &json)));
+    return json_get_array(json, "names");
+}
+
+/* ACME-92: the window, the instant chosen in it, and why. */
+static void a_window_is_told(void)
+{
+    struct kw world;
+    struct buf out = {0};
+    struct arena arena = {0};
+    char line[160], chosen[CLOCK_TEXT_BYTES];
+    kw_init(&world);
+    world.ca.has_renewal_info = true;
+    world.ca.ari_explanation = "https://ca.test/incident";
+    struct side *side = kw_start_domains(&world, "a.example.com");
+    kw_pass(&world, 60000);
+    struct keeper_name_view name = side_view(side, "a.example.com");
+    const char *text = metrics(&world, side, &out);
+    snprintf(line, sizeof line,
+             "portico_certificate_renewal_window_end_seconds{name=\"a.example.com\",issuer=\"%s\"} %lld\n",
+             name.cert->issuer, (long long)name.window.end_ms / 1000);
+    check_has(text, line);
+    CHECK_INT(num_of(text, "portico_certificate_renewal_window_start_seconds{"), 1);
+    check_has(text, "portico_acme_next_attempt_reason{name=\"a.example.com\",reason=\"window\"} 1\n");
+    const struct json *told = status_name(&world, side, &arena, &out);
+    const struct json *certificate = json_get(told, "certificate"), *window = json_get(certificate, "renewal_window");
+    CHECK_SLICE(json_get_string(told, "next_reason"), "window");
+    CHECK_SLICE(json_get_string(told, "challenge"), "http-01");
+    CHECK_SLICE(json_get_string(told, "renewed_in_window"), "none");
+    CHECK_SLICE(json_get_string(certificate, "key"), "p256");
+    CHECK_SLICE(json_get_string(window, "chosen"), clock_rfc3339(name.window.chosen_ms, chosen));
+    CHECK_SLICE(json_get_string(window, "explanation"), "https://ca.test/incident");
+    arena_cleanup(&arena);
+    kw_cleanup(&world);
+    buf_cleanup(&out);
+}
+
+/* ACME-105: the limit that an order waits for is told by name, to programs and to people. */
+static void a_limit_is_told(void)
+{
+    enum { MANY = 51 };
+    struct kw world;
+    struct buf out = {0}, domains = {0};
+    kw_init(&world);
+    for (int i = 0; i < MANY; i++)
+        buf_printf(&domains, "%sn%d.example.com", i ? "," : "PORTICO_DOMAINS=", i);
+    const char *entries[] = {buf_cstr(&domains), "PORTICO_ACME_DIRECTORY=letsencrypt", NULL};
+    struct side *side = kw_start(&world, entries);
+    kw_pass(&world, 3600 * 1000);
+    check_has(metrics(&world, side, &out), "\",reason=\"limit\"} 1\n");
+    struct stats_view view = view_of(&world, side);
+    struct cursor cursor = {0};
+    out.len = 0;
+    while (status_write_lines(&view, &cursor, &out))
+        continue;
+    check_has(buf_cstr(&out), "\tlimit of the CA: certificates for the registered domain\t");
+    kw_cleanup(&world);
+    buf_cleanup(&out);
+    buf_cleanup(&domains);
 }
 
 /* A label tells the certificates of a name apart, where it has two: no series comes twice. */
@@ -189,6 +261,8 @@ static void status_is_well_formed(void)
 int main(void)
 {
     RUN(a_name_through_its_states);
+    RUN(a_window_is_told);
+    RUN(a_limit_is_told);
     RUN(a_name_with_two_certificates);
     RUN(names_that_are_not_ordered_have_no_renewal);
     RUN(more_names_than_have_series);

@@ -177,6 +177,7 @@ static void a_window_comes_back_as_it_was(void)
     struct name_state state = {.window = {100, 200, 150}, .ask_at_ms = 300, .num_ask_failures = 2}, back = {0};
     struct buf text = {0};
     state.window_met = NAME_WINDOW_MISSED;
+    name_state_keep(&state.challenge, SLICE_LIT("dns-01"));
     state.ledger = (struct ledger_name){5, 6};
     state.fallback_ledger = (struct ledger_name){0, 7};
     name_state_keep(&state.explanation, SLICE_LIT("https://ca.example/why"));
@@ -188,6 +189,7 @@ static void a_window_comes_back_as_it_was(void)
     CHECK_INT(back.ask_at_ms, 300);
     CHECK_INT(back.num_ask_failures, 2);
     CHECK_INT(back.window_met, NAME_WINDOW_MISSED);
+    CHECK_SLICE(buf_slice(&back.challenge), "dns-01");
     CHECK_SLICE(buf_slice(&back.explanation), "https://ca.example/why");
     CHECK_INT(back.ledger.set_full_ms, 5);
     CHECK_INT(back.ledger.failures_full_ms, 6);
