@@ -127,7 +127,7 @@ static void name_ask(struct keeper_name *name, struct acme *acme, int64_t now_ms
     buf_cleanup(&id);
 }
 
-int64_t keeper_ari_look(struct keeper_name *name, int64_t now_ms)
+static int64_t name_ari_look(struct keeper_name *name, int64_t now_ms)
 {
     struct keeper *keeper = name->keeper;
     const struct name_state *state = &name->state;
@@ -142,6 +142,15 @@ int64_t keeper_ari_look(struct keeper_name *name, int64_t now_ms)
         return state->ask_at_ms;
     name_ask(name, issuer->acme, now_ms);
     return state->ask_at_ms > now_ms && sane ? state->ask_at_ms : INT64_MAX;
+}
+
+/* Whoever was woken for a slot and had no use for it lets the next one have it. */
+int64_t keeper_ari_look(struct keeper_name *name, int64_t now_ms)
+{
+    int64_t next_ms = name_ari_look(name, now_ms);
+    if (!list_empty(&name->keeper->ari_waiting) && keeper_free_slot(name->keeper))
+        keeper_ari_go_on(name->keeper);
+    return next_ms;
 }
 
 void keeper_ari_cancel(struct keeper_name *name)

@@ -102,6 +102,16 @@ void keeper_ban_key(struct keeper *keeper, const uint8_t spki_sha256[KEY_SHA256_
     keeper_bans_flush(keeper);
 }
 
+void keeper_ban_key_of(struct keeper *keeper, const struct evp_pkey_st *key)
+{
+    struct buf spki = {0};
+    uint8_t hash[KEY_SHA256_BYTES];
+    key_write_public(key, &spki);
+    key_sha256(buf_slice(&spki), hash);
+    keeper_ban_key(keeper, hash);
+    buf_cleanup(&spki);
+}
+
 void keeper_bans_init(struct keeper *keeper)
 {
     list_init(&keeper->ban_writes);

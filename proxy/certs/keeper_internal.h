@@ -33,6 +33,7 @@ enum {
     KEEPER_CA_FAILURES = 3,       /* in a row: then the fallback is asked */
     KEEPER_QUARANTINE_LOOK_MS = 3600 * 1000,
     KEEPER_QUARANTINE_HOLD_S = 34 * 3600, /* ACME-106: the CA refills one of five identical certificates */
+    KEEPER_PACED_LOOK_MS = 600 * 1000,    /* what the ledger holds back */
     KEEPER_ARI_RUNNING = 4,               /* questions for a renewal's window, at a time */
     KEEPER_ARI_FAILURES = 3               /* of them in a row: worth a word */
 };
@@ -112,6 +113,7 @@ struct keeper_name {
     enum name_kind kind;
     bool local;               /* no public CA signs it, and none behind our own is asked to */
     struct cert *cert;        /* served; NULL before the store has answered */
+    bool shown;               /* to clients; not where it has ended and the other line has one */
     struct buf directory_url; /* of a CERT_ISSUED, as are the next two */
     struct buf profile;
     enum key_type cert_key_type;
@@ -212,6 +214,7 @@ struct keeper {
     enum store_result read_result, said_result;
     struct buf storage_sentence;
     enum store_result writing; /* what the store says of it */
+    int64_t forgiven_ms;       /* monotonic: when a disk that was written again was last taken for a new beginning */
     bool durability_said, standby_said;
     struct list refreshing;
     struct store_call refresh_call;
@@ -388,7 +391,9 @@ size_t keeper_lines_of(const struct config *config, struct slice text, struct bu
 /* What the engine calls the journal: one for each directory, so that no order is lost by asking the other CA. */
 void keeper_order_record(const struct keeper_name *name, enum issuer_rank rank, struct buf *out);
 /* Tells the next certset what clients of this name are shown, of all its lines. */
-void keeper_offer(const struct keeper_name *name);
+void keeper_offer(struct keeper_name *name);
+/* Tells it anew where one of two certificates has ended meanwhile; returns as keeper_local_look. */
+int64_t keeper_offer_look(struct keeper_name *name, int64_t now_ms);
 /* Whether the other line has a certificate that clients accept, so that nothing needs to be made up for this one. */
 bool name_is_covered_beside(const struct keeper_name *name);
 
@@ -497,6 +502,8 @@ void keeper_quarantine_cleanup(struct keeper_name *name);
 void keeper_bans_loaded(struct keeper *keeper, const struct store_record *records, size_t num_records);
 /* Whether the certificate's key is one that must not be used. */
 bool keeper_cert_is_banned(const struct keeper *keeper, const struct cert *cert);
+/* As keeper_ban_key, by the key itself. */
+void keeper_ban_key_of(struct keeper *keeper, const struct evp_pkey_st *key);
 /* Stores what is not stored yet, where we may. */
 void keeper_bans_flush(struct keeper *keeper);
 void keeper_bans_init(struct keeper *keeper);

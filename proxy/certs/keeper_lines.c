@@ -44,16 +44,27 @@ static bool name_is_shown(const struct keeper_name *name)
     return name->cert && (name_is_valid(name) || !name_is_covered_beside(name));
 }
 
-void keeper_offer(const struct keeper_name *name)
+void keeper_offer(struct keeper_name *name)
 {
     struct certset *draft = keeper_draft(name->keeper);
-    const struct keeper_name *own = name->second ? name->other : name, *beside = name->second ? name : name->other;
+    struct keeper_name *own = name->second ? name->other : name, *beside = name->second ? name : name->other;
     certset_remove(draft, name->text);
-    if (own && name_is_shown(own))
+    if (own && (own->shown = name_is_shown(own)))
         certset_put(draft, name->text, own->cert, own->kind == NAME_ACME);
-    if (beside && name_is_shown(beside)) /* of one kind, as behind a change of ACME_KEY_TYPE, this one is the newer */
+    if (beside && (beside->shown = name_is_shown(
+                       beside))) /* of one kind, as behind a change of ACME_KEY_TYPE, this one is the newer */
         certset_put(draft, name->text, beside->cert, true);
     struct cert *other_key = keeper_own_beside(name);
     if (other_key)
         certset_put(draft, name->text, other_key, false);
+}
+
+int64_t keeper_offer_look(struct keeper_name *name, int64_t now_ms)
+{
+    if (!name->other || !name_has_issued(name))
+        return INT64_MAX;
+    if (name->shown != name_is_shown(name))
+        keeper_offer(name);
+    int64_t end_ms = name->cert->not_after_s * 1000;
+    return now_ms < end_ms ? end_ms : INT64_MAX;
 }

@@ -75,8 +75,8 @@ int64_t keeper_local_look(struct keeper_name *name, int64_t now_ms)
     if (name->kind == NAME_INTERNAL && keeper->root)
         return name_serve_local(name, CERT_INTERNAL, now_ms);
     if (name->second || name_is_covered_beside(name))
-        return INT64_MAX;
+        return keeper_offer_look(name, now_ms);
     if (name->cert && name->cert->source != CERT_PLACEHOLDER)
-        return INT64_MAX; /* also where it has expired: a placeholder would be no better */
+        return keeper_offer_look(name, now_ms); /* also where it has expired: a placeholder would be no better */
     return name_serve_local(name, CERT_PLACEHOLDER, now_ms);
 }

@@ -375,6 +375,8 @@ int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms)
         name->paced_by = LEDGER_UNKNOWN;
     int64_t paced_ms = next_ms <= now_ms ? keeper_ledger_allows_ms(name, rank, now_ms) : 0;
     next_ms = greatest(next_ms, paced_ms);
+    if (paced_ms > now_ms) /* also by orders that are under way, and may leave it their place */
+        look_ms = least(look_ms, now_ms + KEEPER_PACED_LOOK_MS);
     look_ms = least(look_ms, keeper_preflight_look(name, now_ms, &next_ms));
     if (next_ms <= now_ms && !(name->other && name->other->order)) {
         name_order(name, rank, now_ms);

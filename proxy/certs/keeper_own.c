@@ -58,5 +58,7 @@ int64_t keeper_own_look(struct keeper_name *name, int64_t now_ms)
         LOG_WARN_EVENT(keeper->world.log, "own_certificate_ends", LOG_SLICE("name", name->text),
                        LOG_SLICE("source", own->source), LOG_STR("not_after", not_after),
                        LOG_STR("msg", "this certificate of your own has expired or soon will: replace it"));
-    return now_ms + OWN_LOOK_MS;
+    int64_t change_s = own_certs_change_s(keeper->own, name->text, now_ms / 1000);
+    bool soon = change_s < (now_ms + OWN_LOOK_MS) / 1000;
+    return soon ? change_s * 1000 : now_ms + OWN_LOOK_MS;
 }

@@ -247,11 +247,11 @@ static void revocation_ask(struct keeper_revocation *revocation)
 
 /* ---- its replacement ---- */
 
-/* Clients are shown another certificate by every worker; or nobody is shown any. */
+/* Clients are shown another certificate by every worker; or there is nothing to wait for. */
 static bool revocation_is_replaced(const struct keeper_revocation *revocation)
 {
     const struct keeper_name *name = map_get(&revocation->keeper->by_name, buf_slice(&revocation->name));
-    if (!name || name->kind != NAME_ACME)
+    if (!name || name->kind != NAME_ACME || name->state.held)
         return true;
     return name_has_issued(name) && !name->save.cert && list_empty(&name->announced) &&
            !slice_eq(slice_str(name->cert->serial), buf_slice(&revocation->serial));
@@ -384,16 +384,6 @@ static bool name_is_revocable(const struct keeper_name *name, struct buf *out_re
     return issuer;
 }
 
-static void key_ban(struct keeper *keeper, const struct evp_pkey_st *key)
-{
-    struct buf spki = {0};
-    uint8_t hash[KEY_SHA256_BYTES];
-    key_write_public(key, &spki);
-    key_sha256(buf_slice(&spki), hash);
-    keeper_ban_key(keeper, hash);
-    buf_cleanup(&spki);
-}
-
 static bool revoke_line_begin(struct keeper_command *command, struct keeper_name *name, struct buf *out_refusal)
 {
     struct keeper *keeper = command->keeper;
@@ -407,16 +397,20 @@ static bool revoke_line_begin(struct keeper_command *command, struct keeper_name
         .not_after_s = cert->not_after_s};
     struct revoke_line *line = &command->revokes[command->num_revokes++];
     buf_append_slice(&line->serial, record.serial);
-    if (revocation_find(keeper, record.serial))
+    bool compromised = command->reason == ACME_REVOKE_KEY_COMPROMISE;
+    struct keeper_revocation *before = revocation_find(keeper, record.serial);
+    if (before && (!compromised || before->reason == ACME_REVOKE_KEY_COMPROMISE))
         return true; /* it is under way: for whatever reason that one was given */
-    if (command->reason == ACME_REVOKE_KEY_COMPROMISE) {
+    if (compromised) {
         struct err err = key_read_pkcs8(slice_make(cert->key_der, cert->key_len), &record.key);
         if (err_is(err)) {
             buf_append_str(out_refusal, "the certificate's key could not be read");
             return false;
         }
-        key_ban(keeper, record.key);
+        keeper_ban_key_of(keeper, record.key);
     }
+    if (before) /* a disclosed key waits for no replacement, and is to be blocked by the CA too */
+        revocation_free(before);
     revocation_store(revocation_new(keeper, &record));
     return true;
 }

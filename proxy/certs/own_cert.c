@@ -260,3 +260,16 @@ const struct own_cert *own_certs_find_beside(const struct own_certs *own, const 
     }
     return best;
 }
+
+int64_t own_certs_change_s(const struct own_certs *own, struct slice name, int64_t now_s)
+{
+    int64_t next_s = INT64_MAX;
+    for (size_t i = 0; i < own->num; i++) {
+        const struct cert *cert = own->items[i].cert;
+        const int64_t dates_s[] = {cert->not_before_s, cert->not_after_s};
+        for (size_t at = 0; at < 2 && cert_covers(cert, name); at++)
+            if (dates_s[at] > now_s && dates_s[at] < next_s)
+                next_s = dates_s[at];
+    }
+    return next_s;
+}

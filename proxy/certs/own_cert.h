@@ -41,5 +41,7 @@ const struct own_cert *own_certs_find(const struct own_certs *own, struct slice 
 /* The best that has the other kind of key, for clients that cannot use the first; NULL: none that is valid. */
 const struct own_cert *own_certs_find_beside(const struct own_certs *own, const struct own_cert *first,
                                              struct slice name, int64_t now_s);
+/* When it may be another: the next beginning or end, behind now_s, of one that covers the name; INT64_MAX: never. */
+int64_t own_certs_change_s(const struct own_certs *own, struct slice name, int64_t now_s);
 
 #endif

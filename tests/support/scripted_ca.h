@@ -108,6 +108,8 @@ struct scripted_ca {
     bool (*away)(void *ctx); /* no request gets through; NULL: all do */
     void *away_ctx;
     int64_t lifetime_s, backdate_s;
+    const char
+        *no_key_id; /* certificates of names that begin so have no authority key identifier; NULL: all have one */
     int64_t (*lifetime_s_of)(const char *name); /* NULL: lifetime_s */
     struct ca_script scripts[CA_MAX_SCRIPTS];
     size_t num_scripts;

@@ -22,7 +22,9 @@ static void ca_issue(struct scripted_ca *ca, struct ca_order *order, struct evp_
                           .num_names = order->num_names,
                           .not_before_s = now_s - ca->backdate_s,
                           .not_after_s = now_s - ca->backdate_s + lifetime_s,
-                          .serial = 1000 + ca->num_certificates};
+                          .serial = 1000 + ca->num_certificates,
+                          .no_key_id =
+                              ca->no_key_id && strncmp(order->names[0], ca->no_key_id, strlen(ca->no_key_id)) == 0};
     struct buf pem = {0};
     struct x509_st *leaf = issue_certificate(&issue);
     issue_write_pem(leaf, &pem);

@@ -104,7 +104,7 @@ struct x509_st *issue_certificate(const struct issue *issue)
         issue_must(X509_add1_ext_i2d(certificate, NID_basic_constraints, constraints, 1, 0));
         BASIC_CONSTRAINTS_free(constraints);
     }
-    if (issue->issuer)
+    if (issue->issuer && !issue->no_key_id)
         issue_add_key_id(certificate, issue->issuer_key);
     issue_must(X509_sign(certificate, issue->issuer_key ? issue->issuer_key : issue->key, EVP_sha256()) > 0);
     return certificate;

@@ -16,6 +16,7 @@ struct issue {
     int64_t not_before_s, not_after_s;
     uint64_t serial;
     bool is_ca;
+    bool no_key_id; /* no authority key identifier: RFC 9773 has no name for it */
 };
 
 enum { ISSUE_KEY_ID_BYTES = 20 };

@@ -83,6 +83,30 @@ static void each_has_its_own_schedule(void)
     kw_cleanup(&world);
 }
 
+/* One ends and cannot be renewed: whoever can do with the other one is shown that, from that second on. */
+static void one_that_has_ended_makes_way_for_the_other(void)
+{
+    struct kw world;
+    kw_init(&world);
+    world.ca.lifetime_s = 20L * 24 * 3600;
+    struct side *side = kw_start(&world, p256_entries);
+    kw_pass(&world, minute_ms);
+    world.ca.lifetime_s = 90L * 24 * 3600;
+    CHECK(kw_reload(side, both_entries));
+    kw_pass(&world, minute_ms);
+    CHECK(shows_both(side));
+    scripted_ca_script(&world.ca, CA_NEW_ORDER)->lose_request = true;
+    int64_t end_ms = shown(side)->cert->not_after_s * 1000;
+    kw_pass(&world, end_ms - world.wall_ms - 1000);
+    CHECK(shows_both(side));
+    kw_pass(&world, 2000);
+    CHECK(shown(side)->cert->key_is_rsa && !shown(side)->rsa);
+    world.ca.num_scripts = 0;
+    kw_pass(&world, 2 * day_ms);
+    CHECK(shows_both(side));
+    kw_cleanup(&world);
+}
+
 static void the_other_key_type_replaces_at_once(void)
 {
     struct kw world;
@@ -214,6 +238,7 @@ int main(void)
 {
     RUN(both_are_ordered_one_behind_the_other);
     RUN(each_has_its_own_schedule);
+    RUN(one_that_has_ended_makes_way_for_the_other);
     RUN(the_other_key_type_replaces_at_once);
     RUN(a_line_goes_and_comes_back);
     RUN(one_certificate_is_better_than_a_placeholder);

@@ -251,6 +251,32 @@ static void many_names(void)
     end();
 }
 
+/* Those that cannot be asked about take no other's turn away. */
+static void names_without_a_question(void)
+{
+    enum { NUM = 24 };
+    char domains[2048] = "", name[32];
+    kw_init(&world);
+    world.ca.has_renewal_info = true;
+    world.ca.no_key_id = "x";
+    for (int i = 0; i < NUM; i++)
+        snprintf(domains + strlen(domains), 48, "%sx%d.example.com,n%d.example.com", i ? "," : "", i, i);
+    struct side *side = kw_start_domains(&world, domains);
+    kw_pass(&world, 10 * minute_ms);
+    CHECK_INT(world.ca.num_certificates, 2 * NUM);
+    CHECK_INT(world.ca.num_at[CA_RENEWAL_INFO], NUM);
+    kw_stop(side);
+    kw_pass(&world, 25 * hour_ms);
+    side = kw_start_domains(&world, domains); /* all are due at once */
+    kw_pass(&world, minute_ms);
+    CHECK_INT(world.ca.num_at[CA_RENEWAL_INFO], 2 * NUM);
+    for (int i = 0; i < NUM; i++) {
+        snprintf(name, sizeof name, "n%d.example.com", i);
+        CHECK(side_view(side, name).window.end_ms > 0);
+    }
+    end();
+}
+
 /* A name that leaves while it is being asked for, or waits to be. */
 static void names_that_leave(void)
 {
@@ -341,6 +367,18 @@ static void new_names_are_paced(void)
     kw_pass(&world, 32 * hour_ms);
     CHECK_INT(world.behind.num_certificates, 60);
     CHECK(!side_view(side, "n59.example.com").paced_by);
+    end();
+}
+
+/* Fifty are under way and are refused: those behind them have their place, and need not wait for a refill. */
+static void orders_that_fail_leave_their_place(void)
+{
+    kw_init(&world);
+    *scripted_ca_script(&world.behind, CA_NEW_ORDER) = (struct ca_script){
+        .place = CA_NEW_ORDER, .times = 50, .status = 400, .type = "rejectedIdentifier", .body = "no"};
+    start_many("n%d.example.com", 60, NULL);
+    kw_pass(&world, 20 * minute_ms);
+    CHECK_INT(world.behind.num_certificates, 10);
     end();
 }
 
@@ -441,10 +479,12 @@ int main(void)
     RUN(renewal_info_goes_away);
     RUN(an_expired_certificate);
     RUN(many_names);
+    RUN(names_without_a_question);
     RUN(names_that_leave);
     RUN(a_standby_does_not_ask);
     RUN(a_predecessor_that_the_ca_refuses);
     RUN(new_names_are_paced);
+    RUN(orders_that_fail_leave_their_place);
     RUN(a_first_start_with_many_domains);
     RUN(the_ledger_may_be_off);
     RUN(another_client_uses_the_domain);

@@ -124,6 +124,50 @@ static void a_disclosed_key_is_revoked_at_once_and_by_itself(void)
     kw_cleanup(&world);
 }
 
+/* The replacement does not come, and then the key turns out to be known to others: that waits for nothing. */
+static void a_disclosed_key_overtakes_a_revocation_that_waits(void)
+{
+    struct kw world;
+    struct side *side = begin(&world);
+    char *old = serial_of(side);
+    struct cert *cert = cert_ref((struct cert *)side_serves(side, "a.example"));
+    scripted_ca_script(&world.ca, CA_NEW_ORDER)->lose_request = true;
+    uint64_t before = ask_revoke(side, ACME_REVOKE_SUPERSEDED);
+    kw_pass(&world, minute_ms);
+    CHECK_INT(issued_of(&world, old)->reason, -1);
+    uint64_t id = ask_revoke(side, ACME_REVOKE_KEY_COMPROMISE);
+    CHECK(keeper_cert_is_banned(side->keeper, cert));
+    kw_pass(&world, minute_ms);
+    CHECK_INT(issued_of(&world, old)->reason, 1);
+    CHECK(issued_of(&world, old)->revoked_by_key);
+    CHECK(tells(side, id, "is revoked"));
+    CHECK(tells(side, before, "is revoked"));
+    CHECK_STR(world.ca.fault, "");
+    cert_unref(cert);
+    mem_free(old);
+    kw_cleanup(&world);
+}
+
+/* Whoever ceases orders no replacement: what waited for one is revoked now. */
+static void what_ceases_waits_for_no_replacement(void)
+{
+    struct kw world;
+    struct side *side = begin(&world);
+    char *old = serial_of(side);
+    scripted_ca_script(&world.ca, CA_NEW_ORDER)->lose_request = true;
+    ask_revoke(side, ACME_REVOKE_SUPERSEDED);
+    kw_pass(&world, minute_ms);
+    CHECK_INT(issued_of(&world, old)->reason, -1);
+    uint64_t id = ask_revoke(side, ACME_REVOKE_CESSATION);
+    kw_pass(&world, 2 * minute_ms);
+    CHECK(issued_of(&world, old)->reason >= 0);
+    CHECK(tells(side, id, "is revoked"));
+    CHECK(!is_remembered(&world));
+    CHECK(side_view(side, "a.example").held);
+    mem_free(old);
+    kw_cleanup(&world);
+}
+
 static void what_ceases_is_not_replaced_until_somebody_asks(void)
 {
     struct kw world;
@@ -282,6 +326,8 @@ int main(void)
 {
     RUN(a_superseded_certificate_is_replaced_before_it_is_revoked);
     RUN(a_disclosed_key_is_revoked_at_once_and_by_itself);
+    RUN(a_disclosed_key_overtakes_a_revocation_that_waits);
+    RUN(what_ceases_waits_for_no_replacement);
     RUN(what_ceases_is_not_replaced_until_somebody_asks);
     RUN(what_is_revoked_already_is_well);
     RUN(a_restart_forgets_no_revocation);

@@ -192,6 +192,28 @@ static void files_that_change_are_swapped(void)
     kw_cleanup(&world);
 }
 
+/* One ends while the other goes on: clients are not shown the first for a day more. */
+static void one_that_ends_makes_way(void)
+{
+    struct kw world;
+    struct cert_files files;
+    kw_init(&world);
+    cert_files_init(&files);
+    world.wall_ms = clock_system.wall_ms(&clock_system);
+    struct cert *brief = test_cert_new((const char *const[]){"a.example", NULL}, false, 2L * 3600);
+    cert_files_put(&files, "a", brief, brief);
+    put(&files, "a-rsa", "a.example", true);
+    const char *entries[] = {"PORTICO_DOMAINS=a.example", files.entry, NULL};
+    struct side *side = kw_start(&world, entries);
+    kw_pass(&world, minute_ms);
+    CHECK_STR(side_serves(side, "a.example")->serial, brief->serial);
+    kw_pass(&world, brief->not_after_s * 1000 - world.wall_ms + 1000);
+    CHECK(side_serves(side, "a.example")->key_is_rsa);
+    cert_unref(brief);
+    cert_files_cleanup(&files);
+    kw_cleanup(&world);
+}
+
 /* A name whose certificate is taken away is ordered, as one that never had any. */
 static void files_that_go_leave_the_name_to_the_ca(void)
 {
@@ -251,6 +273,7 @@ int main(void)
     RUN(the_store_gets_its_root_when_the_given_one_goes);
     RUN(a_root_that_cannot_work_is_refused);
     RUN(files_that_change_are_swapped);
+    RUN(one_that_ends_makes_way);
     RUN(files_that_go_leave_the_name_to_the_ca);
     RUN(a_broken_pair_leaves_all_as_it_was);
     return checks_done();

@@ -75,10 +75,10 @@ class Pebble:
         self.stop()
         self.dns.stop()
 
-    def _get(self, path):
+    def _get(self, path, body=None):
         context = ssl.create_default_context(cafile=str(self.ca_path))
         url = f"https://localhost:{self.management_port}{path}"
-        with urllib.request.urlopen(url, context=context, timeout=10) as answer:
+        with urllib.request.urlopen(url, body, context=context, timeout=10) as answer:
             return answer.read().decode()
 
     def root(self):
@@ -96,6 +96,12 @@ class Pebble:
     def revocation(self, serial):
         """{"Status": "Valid"} or {"Status": "Revoked", "Reason": 1, ...} of one of its certificates."""
         return json.loads(self._get(f"/cert-status-by-serial/{serial}"))
+
+    def set_renewal_info(self, serial, document):
+        """What it says from now on of one of its certificates, when it is asked for the renewal (RFC 9773)."""
+        certificate = json.loads(self._get(f"/cert-status-by-serial/{serial}"))["Certificate"]
+        body = json.dumps({"certificate": certificate, "ariResponse": json.dumps(document)}).encode()
+        self._get("/set-renewal-info/", body)
 
     def count_lines(self, text):
         return sum(text in line for line in self.process.lines)
