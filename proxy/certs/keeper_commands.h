@@ -13,10 +13,10 @@
 enum keeper_command_kind {
     KEEPER_RENEW,
     KEEPER_REVOKE, /* ACME-120: 0 and 4 once the replacement is served, 1 at once and by the key, 5 without a replacement */
-    KEEPER_ACCOUNT_UPDATE,    /* ACME_EMAIL is told to the CA again */
-    KEEPER_ACCOUNT_ROLLOVER,  /* a new account key; ACME-36 */
+    KEEPER_ACCOUNT_UPDATE,     /* ACME_EMAIL is told to the CA again */
+    KEEPER_ACCOUNT_ROLLOVER,   /* a new account key; ACME-36 */
     KEEPER_ACCOUNT_DEACTIVATE, /* for ever; the next order makes a new account */
-    KEEPER_DRY_RUN             /* every name is ordered at the CA's staging directory; nothing stored or served changes */
+    KEEPER_DRY_RUN /* every name is ordered at the CA's staging directory; nothing stored or served changes */
 };
 
 /* Borrowed for the call. */

@@ -185,8 +185,9 @@ void keeper_commit(struct keeper_name *name, struct cert *cert, const struct cer
     buf_append_slice(&name->save.journal_key, journal_key);
     name->save.cert = cert;
     keeper_order_succeeded(name);
-    name->state.profiles.len = 0;
-    name_profiles_write(name, &name->state.profiles);
+    name->state.ordered_by.len = 0;
+    if (journal_key.len) /* just now, by what is configured now */
+        name_wishes_write(name, &name->state.ordered_by);
     keeper_renewal_choose(name, cert, keeper_wall_ms(name->keeper));
     name_log_obtained(name, cert);
     keeper_commit_save(name);

@@ -377,8 +377,8 @@ struct order_setup {
 void name_setup(const struct keeper_name *name, struct order_setup *out_setup);
 /* All that may make a CA change its mind, as text to compare. */
 void name_setup_write(const struct keeper_name *name, struct buf *out);
-/* The profiles in order of preference, as text to compare. */
-void name_profiles_write(const struct keeper_name *name, struct buf *out);
+/* What kind of certificate is wanted, and of whom, as text to compare. */
+void name_wishes_write(const struct keeper_name *name, struct buf *out);
 /* Whether the certificate that it has, a CERT_ISSUED, is of the kind that would be ordered now, or from the fallback. */
 bool name_suits_config(const struct keeper_name *name);
 enum key_type key_type_of_config(enum config_key_type type);

@@ -71,7 +71,7 @@ void name_setup(const struct keeper_name *name, struct order_setup *out_setup)
     setup_avoid(out_setup, buf_slice(&name->state.failed_challenge));
 }
 
-void name_profiles_write(const struct keeper_name *name, struct buf *out)
+static void setup_write_profiles(const struct keeper_name *name, struct buf *out)
 {
     struct order_setup setup = {0};
     setup_put_profiles(name, &setup);
@@ -87,6 +87,17 @@ static void setup_write_word(struct buf *out, struct slice word)
     buf_append_slice(out, word);
 }
 
+void name_wishes_write(const struct keeper_name *name, struct buf *out)
+{
+    const struct config *config = name->keeper->config;
+    buf_append_str(out, key_type_name(name->key_type));
+    buf_append_char(out, ';');
+    setup_write_profiles(name, out);
+    buf_append_char(out, ';');
+    setup_write_word(out, config_directory_of(config, ISSUER_FIRST));
+    setup_write_word(out, config_directory_of(config, ISSUER_FALLBACK));
+}
+
 void name_setup_write(const struct keeper_name *name, struct buf *out)
 {
     const struct config *config = name->keeper->config;
@@ -96,7 +107,7 @@ void name_setup_write(const struct keeper_name *name, struct buf *out)
     for (size_t i = 0; i < setup.num_challenges; i++)
         setup_write_word(out, slice_str(acme_challenge_name(setup.challenges[i])));
     buf_append_char(out, ';');
-    name_profiles_write(name, out);
+    setup_write_profiles(name, out);
     buf_append_char(out, ';');
     setup_write_word(out, config->acme.email);
     setup_write_word(out, config->acme.eab_kid);
@@ -107,22 +118,27 @@ void name_setup_write(const struct keeper_name *name, struct buf *out)
 
 /* ---- whether a certificate is what would be ordered ---- */
 
-/* One that was ordered by the same preferences is as near to them as the CA came. */
-static bool name_suits_profiles(const struct keeper_name *name)
+static bool name_has_wanted_profile(const struct keeper_name *name)
 {
     struct slice profile = buf_slice(&name->profile);
     struct order_setup setup = {0};
-    struct buf wanted = {0};
     setup_put_profiles(name, &setup);
-    bool suits = profile.len == 0 && setup.num_profiles == 0;
-    for (size_t i = 0; i < setup.num_profiles && !suits; i++)
-        suits = slice_eq(setup.profiles[i], profile);
-    if (!suits && slice_eq(buf_slice(&name->state.serial), slice_str(name->cert->serial))) {
-        name_profiles_write(name, &wanted);
-        suits = slice_eq(buf_slice(&wanted), buf_slice(&name->state.profiles));
-    }
-    buf_cleanup(&wanted);
-    return suits;
+    for (size_t i = 0; i < setup.num_profiles; i++)
+        if (slice_eq(setup.profiles[i], profile))
+            return true;
+    return profile.len == 0 && setup.num_profiles == 0;
+}
+
+/* One that was ordered by the same wishes is as near to them as the CA came: to order again would bring no other. */
+static bool name_was_ordered_so(const struct keeper_name *name)
+{
+    struct buf wishes = {0};
+    if (!slice_eq(buf_slice(&name->state.serial), slice_str(name->cert->serial)))
+        return false;
+    name_wishes_write(name, &wishes);
+    bool same = slice_eq(buf_slice(&wishes), buf_slice(&name->state.ordered_by));
+    buf_cleanup(&wishes);
+    return same;
 }
 
 bool name_suits_config(const struct keeper_name *name)
@@ -131,6 +147,7 @@ bool name_suits_config(const struct keeper_name *name)
     struct slice directory_url = buf_slice(&name->directory_url);
     bool from_first = slice_eq(directory_url, config_directory_of(config, ISSUER_FIRST));
     bool from_fallback =
-        !name->local && directory_url.len != 0 && slice_eq(directory_url, config_directory_of(config, ISSUER_FALLBACK));
-    return (from_first || from_fallback) && name->cert_key_type == name->key_type && name_suits_profiles(name);
+        directory_url.len != 0 && slice_eq(directory_url, config_directory_of(config, ISSUER_FALLBACK));
+    bool is_wanted = name->cert_key_type == name->key_type && name_has_wanted_profile(name);
+    return (from_first || from_fallback) && (is_wanted || name_was_ordered_so(name));
 }

@@ -53,8 +53,8 @@ void name_state_cleanup(struct name_state *state)
     buf_cleanup(&state->fallback_url);
     buf_cleanup(&state->setup);
     buf_cleanup(&state->failed_challenge);
+    buf_cleanup(&state->ordered_by);
     buf_cleanup(&state->challenge);
-    buf_cleanup(&state->profiles);
     *state = (struct name_state){0};
 }
 
@@ -155,8 +155,8 @@ void name_state_write(const struct name_state *state, struct buf *out)
     put_fallback(&w, state);
     put_kept(&w, "setup", &state->setup);
     put_kept(&w, "failed_challenge", &state->failed_challenge);
+    put_kept(&w, "ordered_by", &state->ordered_by);
     put_kept(&w, "challenge", &state->challenge);
-    put_kept(&w, "profiles", &state->profiles);
     put_kept(&w, "problem_class", &state->problem_class);
     put_kept(&w, "problem_type", &state->problem_type);
     put_kept(&w, "problem_detail", &state->problem_detail);
@@ -188,8 +188,8 @@ bool name_state_read(struct name_state *state, struct slice text)
         json_get_int(json, "ca_failures", 0, UINT32_MAX, &state->num_ca_failures);
         name_state_keep(&state->setup, json_get_string(json, "setup"));
         name_state_keep(&state->failed_challenge, json_get_string(json, "failed_challenge"));
+        name_state_keep(&state->ordered_by, json_get_string(json, "ordered_by"));
         name_state_keep(&state->challenge, json_get_string(json, "challenge"));
-        name_state_keep(&state->profiles, json_get_string(json, "profiles"));
         name_state_keep(&state->problem_class, json_get_string(json, "problem_class"));
         name_state_keep(&state->problem_type, json_get_string(json, "problem_type"));
         name_state_keep(&state->problem_detail, json_get_string(json, "problem_detail"));

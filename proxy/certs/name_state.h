@@ -32,8 +32,8 @@ struct name_state {
     struct buf directory_url, fallback_url;     /* where the failures happened; another directory starts afresh */
     struct buf setup;                           /* what was ordered, and how, when it failed last: name_setup_write */
     struct buf failed_challenge; /* the type that failed last: the next order prefers the others (ACME-47) */
+    struct buf ordered_by;       /* the wishes by which the certificate of `serial` was ordered: name_wishes_write */
     struct buf challenge;        /* the type that was answered last, for people */
-    struct buf profiles;         /* the preferences by which the certificate of `serial` was ordered */
     struct buf problem_class, problem_type, problem_detail, problem_sentence; /* empty: none */
     struct buf hint; /* what the last preflight found wrong, beside the CA's own words; empty: nothing */
 };

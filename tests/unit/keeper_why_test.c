@@ -36,7 +36,7 @@ static void a_renewal_by_window_floor_or_age(void)
         kw_init(&world);
         world.ca.has_renewal_info = rows[i].ari;
         world.ca.ari_start_ms = world.wall_ms + rows[i].start_days * day_ms;
-        world.ca.ari_end_ms = rows[i].ari ? world.ca.ari_start_ms + 20 * day_ms : 0;
+        world.ca.ari_end_ms = rows[i].ari ? world.ca.ari_start_ms + 5 * day_ms : 0; /* before the floor, at day 67 */
         struct side *side = start();
         check_why(side, rows[i].why);
         struct keeper_name_view view = side_view(side, the_name);
