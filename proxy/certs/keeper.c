@@ -278,16 +278,29 @@ static void keeper_warn_durability(struct keeper *keeper, enum store_dir_durabil
                            "seven days: put PORTICO_STORAGE on a volume"));
 }
 
+/* Where there is space for small records and none for large ones, this comes again and again: once a minute will do. */
+static bool keeper_forgives(struct keeper *keeper)
+{
+    int64_t now_ms = keeper_mono_ms(keeper);
+    if (keeper->writing == STORE_FENCED)
+        return true;
+    if (keeper->forgiven_ms && now_ms - keeper->forgiven_ms < KEEPER_LOOK_MS)
+        return false;
+    keeper->forgiven_ms = now_ms;
+    return true;
+}
+
 void keeper_storage_reported(struct keeper *keeper, const struct store_dir_report *report)
 {
     bool writes_again = report->writing == STORE_OK && keeper->writing != STORE_OK;
     if (keeper->closing)
         return;
+    writes_again = writes_again && keeper->loaded && keeper_forgives(keeper);
     keeper->writing = report->writing;
     name_state_keep(&keeper->storage_sentence, slice_str(report->sentence));
     if (report->reading == STORE_OK)
         keeper_warn_durability(keeper, report->durability);
-    if (writes_again && keeper->loaded)
+    if (writes_again)
         keeper_order_forgive_local(keeper);
 }
 

@@ -215,6 +215,7 @@ struct keeper {
     enum store_result read_result, said_result;
     struct buf storage_sentence;
     enum store_result writing; /* what the store says of it */
+    int64_t forgiven_ms;       /* monotonic: when a disk that was written again was last taken for a new beginning */
     bool durability_said, standby_said;
     struct list refreshing;
     struct store_call refresh_call;

@@ -257,10 +257,23 @@ static void dir_lose_lock(struct store_dir *dir, const struct dir_trouble *troub
         lock->lost(lock);
 }
 
+/* A disk that refuses to be written, such as a full one, and that it does so no more: only a write shows either. */
+static void dir_report_commit(struct store_dir *dir, const struct dir_task *task)
+{
+    struct store_dir_report report = dir->report;
+    enum store_result result = task->result;
+    bool tells = result == STORE_OK || result == STORE_FULL || result == STORE_DENIED || result == STORE_UNAVAILABLE;
+    if (!tells || result == report.writing || !dir->lock_held || task->lock_epoch != dir->lock_epoch)
+        return;
+    report.writing = result;
+    dir_report(dir, report, &task->trouble);
+}
+
 static void home_commit(struct dir_task *task)
 {
     struct store_dir *dir = task->dir;
     log_failure(dir, "storage_write_failed", task);
+    dir_report_commit(dir, task);
     if (task->result == STORE_FENCED && dir->lock_held && task->lock_epoch == dir->lock_epoch)
         dir_lose_lock(dir, &task->trouble);
     task_end_call(task);

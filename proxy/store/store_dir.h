@@ -29,7 +29,8 @@ enum { STORE_DIR_POLL_MS = 1000 };
 /* How it stands, for status, readiness and the choice not to order. */
 struct store_dir_report {
     enum store_result reading; /* OK: open */
-    enum store_result writing; /* OK: we hold the lock. FENCED: another process does, or nobody asked. Else: why not */
+    enum store_result writing; /* OK: we hold the lock, and the last commit was no failure of the disk. FENCED: another
+                                * process does, or nobody asked. Else: why not */
     enum store_dir_durability durability;
     const char *sentence; /* what is wrong, for a person; empty where nothing is */
 };

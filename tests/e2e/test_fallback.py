@@ -137,3 +137,34 @@ def test_three_failures_lead_to_the_fallback_and_back(launch, nginx, pebbles, re
     assert issuer_of(portico) == first.url
     assert portico.get(NAME, "/hello", ca=first.root_path()).status == 200
     assert first.num_orders() == 1 and fallback.num_orders() == 1
+
+
+def start(launch, nginx, refusing, way, fallback):
+    return launch(
+        nginx,
+        wrapper=("env", f"HTTPS_PROXY={way.url}", "NO_PROXY=localhost"),
+        DOMAINS=NAME,
+        **fallback.variables(ACME_DIRECTORY=f"https://localhost:{refusing.port}/dir", ACME_FALLBACK=FALLBACK),
+    )
+
+
+def fail_thrice(launch, portico):
+    """By its owner, who passes over the hour that the CA asks for."""
+    portico.wait_event("order_failed")
+    for _ in range(2):
+        assert run_command(launch.binary, "renew", NAME, "--force", "--wait", timeout=60, STORAGE=portico.storage)[0] == 1
+
+
+def test_killed_while_the_fallback_is_asked(launch, nginx, pebbles, refusing, tunnel):
+    """HARDENING A7: the order there is gone on with, and no other is made."""
+    fallback = pebbles(env=QUICK, hosts=[HOST]).start()
+    way = tunnel(fallback.port)
+    victim = start(launch, nginx, refusing, way, fallback)
+    fail_thrice(launch, victim)
+    victim.wait_event("certificate_obtained", directory=FALLBACK, timeout=40)
+    victim.killed()
+    last = start(launch, nginx, refusing, way, fallback)
+    last.wait_until(lambda: issuer_of(last) == FALLBACK, "certificate")
+    last.wait_until(lambda: not list(last.storage.glob("order/*")), "the end of the journals")
+    assert last.get(NAME, "/hello", ca=fallback.root_path()).status == 200
+    assert fallback.num_accounts() == 1 and fallback.num_orders() == 1 and fallback.num_issued() == 1

@@ -380,4 +380,21 @@ def test_failed_orders_are_counted_by_problem(launch, nginx, pebbles):
     metrics = portico.metrics()
     assert metrics['portico_acme_attempts_total{name="a.test",result="failed",problem="validation"}'] == 1
     assert metrics['portico_acme_failures{name="a.test"}'] == 1
+    assert metrics['portico_acme_next_attempt_reason{name="a.test",reason="retry"}'] == 1
     assert metrics["portico_placeholders"] == 1
+
+
+def test_the_window_of_the_ca(launch, nginx, newer_pebbles):
+    """ACME-92: when it begins and ends, and that it is why the name is renewed then."""
+    pebble = newer_pebbles(env={"PEBBLE_VA_NOSLEEP": "1"}).start()
+    portico = launch(nginx, DOMAINS="a.test", **pebble.variables())
+    portico.wait_event("renewal_window")
+    metrics = portico.metrics()
+    series = 'portico_certificate_{}_seconds{{name="a.test",issuer="{}"}}'
+    issuer = portico.status_of("a.test")["certificate"]["issuer"]
+    start, end, renewal, not_after = (
+        metrics[series.format(what, issuer)]
+        for what in ("renewal_window_start", "renewal_window_end", "renewal_at", "not_after")
+    )
+    assert time.time() < start <= renewal < end < not_after
+    assert metrics['portico_acme_next_attempt_reason{name="a.test",reason="window"}'] == 1

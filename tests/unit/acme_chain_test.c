@@ -21,10 +21,12 @@ static struct family family_new(void)
     CHECK(!err_is(key_generate(KEY_P256, &family.root_key)));
     CHECK(!err_is(key_generate(KEY_P256, &family.middle_key)));
     CHECK(!err_is(key_generate(KEY_P256, &family.key)));
-    struct issue root = {"Root", family.root_key, NULL, NULL, NULL, 0, now_s - day_s, now_s + 900 * day_s, 1, true};
+    struct issue root = {"Root",        family.root_key,     NULL, NULL, NULL, 0,
+                         now_s - day_s, now_s + 900 * day_s, 1,    true, false};
     family.root = issue_certificate(&root);
     struct issue middle = {
-        "Middle", family.middle_key, family.root, family.root_key, NULL, 0, now_s - day_s, now_s + 90 * day_s, 2, true};
+        "Middle", family.middle_key, family.root, family.root_key, NULL, 0, now_s - day_s, now_s + 90 * day_s, 2, true,
+        false};
     family.middle = issue_certificate(&middle);
     return family;
 }
@@ -42,8 +44,9 @@ static const struct slice names[] = {SLICE_LIT("a.example"), SLICE_LIT("*.b.exam
 
 static struct issue leaf_of(const struct family *family)
 {
-    return (struct issue){NULL, family->key,  family->middle,     family->middle_key, names,
-                          3,    now_s - 3600, now_s + 90 * day_s, 0xabcdef,           false};
+    return (struct issue){NULL,     family->key, family->middle, family->middle_key,
+                          names,    3,           now_s - 3600,   now_s + 90 * day_s,
+                          0xabcdef, false,       false};
 }
 
 static enum chain_fault check_leaf(const struct issue *issue, struct x509_st *above, struct evp_pkey_st *key)

@@ -437,6 +437,21 @@ static void test_rules(void)
     buf_cleanup(&text);
 }
 
+static void test_a_hooks_password(void)
+{
+    struct buf text = {0};
+    struct config *config = load_good(ENTRIES("PORTICO_DOMAINS=a.com", "PORTICO_ACME_CHALLENGE=dns-01",
+                                              "PORTICO_ACME_DNS_HOOK=https://us:s3cret@hook.example:8/dns?x"));
+    if (!config)
+        return;
+    CHECK_SLICE(config->acme.dns_hook, "https://us:s3cret@hook.example:8/dns?x");
+    CHECK_SLICE(config->values[ROW_ACME_DNS_HOOK].text, "https://***@hook.example:8/dns?x");
+    config_unref(config);
+    CHECK(!strstr(load(ENTRIES("PORTICO_ACME_DNS_HOOK=ftp://us:s3cret@hook.example/"), &text, NULL), "s3cret"));
+    CHECK(!strstr(load(ENTRIES("PORTICO_ACME_DNS_HOOK=https://us:s3cret@a b/"), &text, NULL), "s3cret"));
+    buf_cleanup(&text);
+}
+
 static void test_rules_of_issuing(void)
 {
     struct buf text = {0};
@@ -600,6 +615,7 @@ int main(void)
     RUN(test_directories);
     RUN(test_mistakes_of_rows);
     RUN(test_rules);
+    RUN(test_a_hooks_password);
     RUN(test_rules_of_issuing);
     RUN(test_storage_keys);
     RUN(test_on_demand_without_names);

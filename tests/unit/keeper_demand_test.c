@@ -321,6 +321,7 @@ static void a_name_that_nobody_answers_about_is_renewed_late(void)
     asked.answer = DEMAND_UNKNOWN;
     kw_pass(&world, 80 * day_ms);
     CHECK_STR(side_serves(side, "shop.example.com")->serial, before);
+    CHECK_INT(side_view(side, "shop.example.com").why, KEEPER_WHY_PERMISSION);
     kw_pass(&world, 9 * day_ms);
     CHECK(serves(side, "shop.example.com", CERT_ISSUED));
     CHECK(strcmp(side_serves(side, "shop.example.com")->serial, before) != 0);

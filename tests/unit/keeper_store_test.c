@@ -150,6 +150,24 @@ static void what_cannot_be_stored_is_served_all_the_same(void)
     }
 }
 
+/* States are stored, certificates are not, and each of the states looks as if there were space again. */
+static void a_disk_that_is_almost_full_is_not_written_without_end(void)
+{
+    struct kw world;
+    kw_init(&world);
+    world.disk.save_result = STORE_FULL;
+    struct side *side = kw_start_domains(&world, "a.example");
+    kw_pass(&world, minute_ms);
+    unsigned num_before = kw_logged(&world, "\"certificate_not_stored\"", NULL);
+    for (int i = 0; i < 50; i++) {
+        report(side, STORE_OK, STORE_FULL, STORE_DIR_DURABLE, "no space");
+        report(side, STORE_OK, STORE_OK, STORE_DIR_DURABLE, "");
+        kw_pass(&world, 0);
+    }
+    CHECK_INT(kw_logged(&world, "\"certificate_not_stored\"", NULL), num_before + 1);
+    kw_cleanup(&world);
+}
+
 /* The journal stays: the next process fetches the same certificate. */
 static void what_was_not_stored_is_fetched_again(void)
 {
@@ -323,6 +341,7 @@ int main(void)
     RUN(a_damaged_state_is_no_obstacle);
     RUN(an_expired_certificate_is_served_and_replaced);
     RUN(what_cannot_be_stored_is_served_all_the_same);
+    RUN(a_disk_that_is_almost_full_is_not_written_without_end);
     RUN(what_was_not_stored_is_fetched_again);
     RUN(a_standby_serves_follows_and_takes_over);
     RUN(a_standby_takes_over_an_order);

@@ -447,9 +447,13 @@ static void test_a_full_disk_keeps_what_is_there(void)
     CHECK_INT(fixture_put(&f, "state/large", large), STORE_OK);
     struct store_write writes[] = {write_any("certificate/a", "new"), write_any("state/more", large)};
     CHECK_INT(fixture_commit(&f, writes, 2), STORE_FULL);
+    CHECK_INT(f.report.writing, STORE_FULL);
+    CHECK(strstr(f.sentence, "No space left on device") != NULL);
     CHECK_STR(fixture_get(&f, "certificate/a").value, "small");
     CHECK_INT(fixture_get(&f, "state/more").result, STORE_NOT_FOUND);
     CHECK_INT(fixture_put(&f, "state/large", NULL), STORE_OK);
+    CHECK_INT(f.report.writing, STORE_OK);
+    CHECK_STR(f.sentence, "");
     CHECK_INT(fixture_commit(&f, writes, 2), STORE_OK); /* no temporary file was left to take the room */
     fixture_close(&f);
     CHECK_INT(umount(dir), 0);
