@@ -119,7 +119,8 @@ static void account_fail_reply(struct acme *acme, const struct acme_reply *reply
 void account_fail_store(struct acme *acme, const char *doing, enum store_result result)
 {
     struct buf detail = {0};
-    buf_printf(&detail, "%s: %s; nothing is ordered", doing, store_result_text(result));
+    buf_printf(&detail, "%s (record %.*s): %s; nothing is ordered%s", doing, (int)acme->account.record_key.len,
+               acme->account.record_key.ptr, store_result_text(result), store_result_cure(result));
     account_fail(acme, PROBLEM_LOCAL, err_make(ERR_STATE, (int)result, doing), buf_slice(&detail));
     buf_cleanup(&detail);
 }

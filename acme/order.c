@@ -65,7 +65,8 @@ void order_fail_with(struct acme_order *order, enum problem_class class, struct 
 void order_fail_store(struct acme_order *order, const char *doing, enum store_result result)
 {
     struct buf detail = {0};
-    buf_printf(&detail, "%s: %s; nothing is ordered", doing, store_result_text(result));
+    buf_printf(&detail, "%s (record %.*s): %s; nothing is ordered%s", doing, (int)order->journal_key.len,
+               order->journal_key.ptr, store_result_text(result), store_result_cure(result));
     order_fail_with(order, PROBLEM_LOCAL, err_make(ERR_STATE, (int)result, doing), buf_slice(&detail));
     buf_cleanup(&detail);
 }

@@ -127,6 +127,7 @@ struct err record_read_account(struct arena *arena, struct slice text, struct ac
     struct err err = record_parse(&scratch, text, &json);
     if (!err_is(err))
         err = record_read_account_json(arena, json, &record);
+    arena_wipe(&scratch); /* the tree has the keys' PEM */
     arena_cleanup(&scratch);
     if (!err_is(err))
         *out_record = record;
@@ -199,6 +200,7 @@ struct err record_read_journal(struct arena *arena, struct slice text, struct jo
     struct err err = record_parse(&scratch, text, &json);
     if (!err_is(err))
         err = record_read_journal_json(arena, json, &journal);
+    arena_wipe(&scratch); /* the tree has the keys' PEM */
     arena_cleanup(&scratch);
     if (!err_is(err))
         *out_journal = journal;

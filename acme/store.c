@@ -17,3 +17,21 @@ const char *store_result_text(enum store_result result)
     }
     return "unknown";
 }
+
+const char *store_result_cure(enum store_result result)
+{
+    switch (result) {
+    case STORE_CORRUPT: return "; restore it from a backup, or remove it to begin anew";
+    case STORE_FULL: return "; make room in the storage";
+    case STORE_WRONG_KEY: return "; give the key that it was sealed with";
+    case STORE_OK:
+    case STORE_NOT_FOUND:
+    case STORE_CONFLICT:
+    case STORE_FENCED:
+    case STORE_UNKNOWN:
+    case STORE_UNAVAILABLE:
+    case STORE_DENIED:
+    case STORE_TOO_BIG: break;
+    }
+    return "";
+}

@@ -40,6 +40,8 @@ enum store_result {
 };
 
 const char *store_result_text(enum store_result result);
+/* What a person can do about it, to be put behind a sentence: "; ..."; or empty. */
+const char *store_result_cure(enum store_result result);
 
 struct store_record {
     struct slice key;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     ARENA_BLOCK_BYTES = 4096 - 64,
@@ -94,6 +95,12 @@ void arena_cleanup(struct arena *arena)
         block_give(arena->spare, block);
     }
     *arena = (struct arena){.spare = arena->spare};
+}
+
+void arena_wipe(struct arena *arena)
+{
+    for (struct arena_block *block = arena->blocks; block; block = block->next)
+        explicit_bzero(block->bytes, block->size);
 }
 
 void arena_reset(struct arena *arena)

@@ -23,6 +23,8 @@ struct arena {
 void arena_spare_cleanup(struct arena_spare *spare);
 
 void arena_cleanup(struct arena *arena);
+/* Overwrites all that is in it: of secrets, before arena_cleanup. */
+void arena_wipe(struct arena *arena);
 /* Frees all but one ordinary block (4 KiB), for use again. */
 void arena_reset(struct arena *arena);
 /* Aligned for any type, not zeroed. */

@@ -87,6 +87,7 @@ struct name_quarantine {
 struct name_preflight {
     struct preflight_run run;
     bool bad;           /* as it was seen last */
+    int64_t begun_ms;   /* wall clock: the first look was wanted then; 0: none was */
     int64_t next_ms;    /* wall clock: not looked at again before; 0: it was not looked at yet */
     int64_t hold_ms;    /* wall clock: the first order waits until then at the longest; 0: it was not held */
     unsigned num_known; /* keeper->num_accounts_known when it began */

@@ -157,6 +157,13 @@ static int64_t name_look_in_backoff(struct keeper_name *name, int64_t now_ms, in
     return INT64_MAX;
 }
 
+/* Many others may be looked at before: no order waits for that longer than for what looks broken. */
+static bool name_look_is_late(const struct name_preflight *preflight, int64_t now_ms)
+{
+    bool waits = preflight->begun_ms && !preflight->next_ms;
+    return waits && (now_ms >= preflight->begun_ms + PREFLIGHT_HOLD_MS || now_ms < preflight->begun_ms);
+}
+
 /* Before the first validation: the order waits for what is found, and for a while where that is bad. */
 static int64_t name_look_first(struct keeper_name *name, int64_t now_ms, int64_t *next_ms)
 {
@@ -164,18 +171,21 @@ static int64_t name_look_first(struct keeper_name *name, int64_t now_ms, int64_t
     bool looked = preflight->next_ms != 0;
     bool waited =
         preflight->hold_ms && (now_ms >= preflight->hold_ms || preflight->hold_ms > now_ms + PREFLIGHT_HOLD_MS);
-    if (*next_ms > now_ms || (looked && !preflight->bad) || waited)
+    if (*next_ms > now_ms || (looked && !preflight->bad) || waited || name_look_is_late(preflight, now_ms))
         return INT64_MAX;
     if (!looked && !keeper_is_acknowledged(name->keeper, name->keeper->thumbprint_in)) {
         *next_ms = now_ms + PREFLIGHT_WORKERS_MS;
         return *next_ms;
     }
+    if (!preflight->begun_ms)
+        preflight->begun_ms = now_ms;
+    int64_t late_ms = preflight->begun_ms + PREFLIGHT_HOLD_MS;
     *next_ms = looked ? preflight->hold_ms : INT64_MAX;
     if (looked && preflight->next_ms > now_ms)
         return preflight->next_ms < preflight->hold_ms ? preflight->next_ms : preflight->hold_ms;
     if (!preflight->run.job)
         name_look_at(name);
-    return looked ? preflight->hold_ms : INT64_MAX;
+    return looked ? preflight->hold_ms : late_ms;
 }
 
 int64_t keeper_preflight_look(struct keeper_name *name, int64_t now_ms, int64_t *next_ms)

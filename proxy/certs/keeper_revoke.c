@@ -337,6 +337,7 @@ static void revocations_loaded(struct store_call *call, enum store_result result
             revocation_resume(keeper, &record);
         else
             key_free(record.key);
+        arena_wipe(&arena); /* the tree has the key's PEM */
         arena_cleanup(&arena);
     }
     keeper_revocations_look(keeper);

@@ -307,6 +307,8 @@ static void test_damaged_records(void)
         world_run(&world, EVENTS);
         check_failed(of_account, PROBLEM_LOCAL, "account");
         check_failed(of_journal, PROBLEM_LOCAL, "journal");
+        CHECK(strstr(of_account->sentence, "(record account/") && strstr(of_account->sentence, "restore it"));
+        CHECK(strstr(of_journal->sentence, "(record order/b.example)") && strstr(of_journal->sentence, "or remove it"));
         CHECK_INT(world.ca.num_requests, num_requests);
         CHECK_INT(world.ca.num_accounts, 1);
         end();

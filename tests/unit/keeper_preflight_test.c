@@ -126,6 +126,22 @@ static void what_looks_broken_holds_the_first_order_once(void)
     }
 }
 
+/* There are many names to be looked at before this one: it waits for its turn, but not for ever. */
+static void a_look_that_does_not_come_holds_no_order_on(void)
+{
+    struct kw world;
+    world_init(&world, NULL);
+    sky.silent = true;
+    struct side *side = kw_start(&world, public_entries);
+    kw_pass(&world, 9 * minute_ms);
+    CHECK_INT(sky.num_looks, 1);
+    CHECK_INT(world.behind.num_orders, 0);
+    kw_pass(&world, 2 * minute_ms);
+    CHECK_INT(world.behind.num_orders, 1);
+    CHECK_INT(side_serves(side, "a.example.com")->source, CERT_ISSUED);
+    kw_cleanup(&world);
+}
+
 static void what_is_mended_meanwhile_is_not_held_on(void)
 {
     struct kw world;
@@ -261,6 +277,7 @@ int main(void)
 {
     RUN(what_looks_fine_is_ordered_at_once);
     RUN(what_looks_broken_holds_the_first_order_once);
+    RUN(a_look_that_does_not_come_holds_no_order_on);
     RUN(what_is_mended_meanwhile_is_not_held_on);
     RUN(a_failed_validation_is_looked_at_until_it_is_mended);
     RUN(with_a_private_ca_it_only_warns);

@@ -129,6 +129,20 @@ static void arena_uses_its_block_on_after_a_large_one(void)
     arena_cleanup(&arena);
 }
 
+static void arena_overwrites_secrets(void)
+{
+    struct arena arena = {0};
+    static const size_t sizes[] = {100, 900, 3000, 100000}; /* one block, another, and large ones */
+    char *rooms[4];
+    for (size_t i = 0; i < 4; i++)
+        rooms[i] = memset(arena_alloc(&arena, sizes[i]), 'k', sizes[i]);
+    arena_wipe(&arena);
+    for (size_t i = 0; i < 4; i++)
+        CHECK(!memchr(rooms[i], 'k', sizes[i]));
+    arena_cleanup(&arena);
+    arena_wipe(&arena);
+}
+
 static void arenas_hand_on_their_blocks(void)
 {
     struct arena_spare spare = {0};
@@ -196,6 +210,7 @@ int main(void)
     RUN(buf_writes_numbers_and_formats);
     RUN(arena_gives_aligned_room);
     RUN(arena_uses_its_block_on_after_a_large_one);
+    RUN(arena_overwrites_secrets);
     RUN(arenas_hand_on_their_blocks);
     RUN(arena_copies_text);
     RUN(list_keeps_order_and_lets_go);
