@@ -1,4 +1,5 @@
-# The image holds /usr/bin/portico, the shared libraries that it needs, root certificates and nothing else: no shell, no package manager.
+# The image holds /usr/bin/portico, the shared libraries that it needs, root certificates and nothing else: no shell, no
+# package manager.
 #
 #   docker build -t portico .
 #   docker build -t portico --build-arg BORINGSSL_GIT=URL --build-arg BORINGSSL_COMMIT=COMMIT .   (an upstream BoringSSL)
