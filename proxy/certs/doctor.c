@@ -181,7 +181,7 @@ static void doctor_add_name(struct doctor *doctor, struct slice text, const stru
 static void doctor_add_asked(struct doctor *doctor)
 {
     struct slice asked = doctor->options.name;
-    const struct config_name *config = config_name_for(doctor->options.config, asked);
+    const struct config_name *config = config_name_asked(doctor->options.config, asked);
     doctor_add_name(doctor, config ? config->text : asked, config);
 }
 

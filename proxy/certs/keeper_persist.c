@@ -5,13 +5,19 @@
 struct persist {
     struct persist_look look;
     struct keeper_publication *publication;
+    struct buf why;
 };
 
 static void persist_looked_for(struct persist_look *look, struct err err)
 {
-    struct keeper_publication *publication = container_of(look, struct persist, look)->publication;
-    publication->asked->why = slice_str(err.what); /* a literal, which says what to do */
-    keeper_publication_tell(publication, err);
+    struct persist *persist = container_of(look, struct persist, look);
+    struct acme_publication *asked = persist->publication->asked;
+    if (err_is(err)) {
+        buf_printf(&persist->why, "%s; what DNS has to have: ", err.what);
+        persist_write_record(asked->name, asked->issuer_names[0], asked->account_url, &persist->why);
+        asked->why = buf_slice(&persist->why);
+    }
+    keeper_publication_tell(persist->publication, err);
 }
 
 void keeper_persist_publish(struct keeper_publication *publication)
@@ -40,5 +46,6 @@ void keeper_persist_withdraw(struct keeper_publication *publication)
     if (!persist)
         return;
     persist_look_cancel(&persist->look);
+    buf_cleanup(&persist->why);
     mem_free(persist);
 }

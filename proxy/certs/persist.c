@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include "certs/caa.h"
 
+enum { PERSIST_STRING_BYTES = 255 };
+
 static const char label[] = "_validation-persist.";
 
 struct persist_record {
@@ -27,6 +29,28 @@ void persist_write_value(struct slice name, struct slice issuer, struct slice ac
     caa_write_value(out, issuer, account_url, SLICE_NONE);
     if (is_wildcard(name))
         buf_append_str(out, "; policy=wildcard");
+}
+
+/* A character string holds 255 bytes at most: longer texts are several, which readers join (RFC 1035 §3.3.14). */
+static void write_strings(struct slice text, struct buf *out)
+{
+    do {
+        struct slice part = slice_first(text, PERSIST_STRING_BYTES);
+        buf_append_str(out, " \"");
+        buf_append_slice(out, part);
+        buf_append_char(out, '"');
+        text = slice_skip(text, part.len);
+    } while (text.len);
+}
+
+void persist_write_record(struct slice name, struct slice issuer, struct slice account_url, struct buf *out)
+{
+    struct buf value = {0};
+    persist_write_value(name, issuer, account_url, &value);
+    persist_write_owner(name, out);
+    buf_append_str(out, ". IN TXT");
+    write_strings(buf_slice(&value), out);
+    buf_cleanup(&value);
 }
 
 static struct slice *record_member(struct persist_record *record, struct slice name)
@@ -81,16 +105,11 @@ static const char *verdict_text(enum persist_verdict verdict)
 {
     switch (verdict) {
     case PERSIST_FITS: return "";
-    case PERSIST_PASSED:
-        return "dns-persist-01: persistUntil of the TXT record has passed: renew it as `portico dns` prints it";
-    case PERSIST_NOT_WILDCARD:
-        return "dns-persist-01: the TXT record lacks policy=wildcard: publish it as `portico dns` prints it";
-    case PERSIST_OTHER_ACCOUNT:
-        return "dns-persist-01: the TXT record is for another account: publish it as `portico dns` prints it";
-    case PERSIST_OTHER_CA:
-        return "dns-persist-01: no TXT record at _validation-persist is for this CA: publish it as `portico dns` "
-               "prints it";
-    case PERSIST_MALFORMED: return "dns-persist-01: the TXT record is malformed: publish it as `portico dns` prints it";
+    case PERSIST_PASSED: return "dns-persist-01: persistUntil of the TXT record has passed";
+    case PERSIST_NOT_WILDCARD: return "dns-persist-01: the TXT record lacks policy=wildcard";
+    case PERSIST_OTHER_ACCOUNT: return "dns-persist-01: the TXT record is for another account";
+    case PERSIST_OTHER_CA: return "dns-persist-01: no TXT record at _validation-persist is for this CA";
+    case PERSIST_MALFORMED: return "dns-persist-01: the TXT record is malformed";
     }
     return "";
 }
@@ -99,9 +118,8 @@ static struct err look_judge(const struct persist_look *look, const struct dns_a
 {
     enum persist_verdict best = PERSIST_OTHER_CA;
     if (answer->status == DNS_NXDOMAIN || answer->status == DNS_NODATA)
-        return err_make(
-            ERR_STATE, (int)answer->status,
-            "dns-persist-01: there is no TXT record at _validation-persist: publish it as `portico dns` prints it");
+        return err_make(ERR_STATE, (int)answer->status,
+                        "dns-persist-01: there is no TXT record at _validation-persist");
     if (answer->status != DNS_FOUND)
         return err_make(ERR_STATE, (int)answer->status, "dns-persist-01: the TXT record could not be looked up");
     for (size_t i = 0; i < answer->num; i++) {

@@ -30,12 +30,15 @@ struct persist_question {
 void persist_write_owner(struct slice name, struct buf *out);
 /* `ca.example; accounturi=https://...`, with `; policy=wildcard` for a wildcard. */
 void persist_write_value(struct slice name, struct slice issuer, struct slice account_url, struct buf *out);
+/* Both, as a line of a zone file without its end: `_validation-persist.a.example. IN TXT "ca.example; ..."`. */
+void persist_write_record(struct slice name, struct slice issuer, struct slice account_url, struct buf *out);
 
 enum persist_verdict persist_judge(struct slice text, const struct persist_question *question);
 
 /* Embedded by whoever asks; must stay until `done` has been called or persist_look_cancel has returned. */
 struct persist_look {
-    /* Once, never from within persist_look_start, unless canceled. No error: a record fits. err.what says what is missing. */
+    /* Once, never from within persist_look_start, unless canceled. No error: a record fits. err.what says what is
+     * wrong, and leaves what has to be there to the asker. */
     void (*done)(struct persist_look *look, struct err err);
     struct dns_query query;
     struct persist_question question;

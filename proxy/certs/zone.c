@@ -4,21 +4,6 @@
 #include "certs/caa.h"
 #include "certs/persist.h"
 
-enum { ZONE_STRING_BYTES = 255 };
-
-/* A character string holds 255 bytes at most: longer texts are several, which readers join (RFC 1035 §3.3.14). */
-static void write_text(struct buf *out, struct slice text)
-{
-    do {
-        struct slice part = slice_first(text, ZONE_STRING_BYTES);
-        buf_append_str(out, " \"");
-        buf_append_slice(out, part);
-        buf_append_char(out, '"');
-        text = slice_skip(text, part.len);
-    } while (text.len);
-    buf_append_char(out, '\n');
-}
-
 static struct slice without_wildcard(const struct config_name *name)
 {
     return name->wildcard ? slice_skip(name->text, 2) : name->text;
@@ -55,17 +40,13 @@ void zone_write_caa(const struct config *config, const struct config_name *name,
 void zone_write_persist(const struct config *config, const struct config_name *name, const struct zone_issuer *issuers,
                         size_t num_issuers, struct buf *out)
 {
-    struct buf methods = {0}, value = {0};
+    struct buf methods = {0};
     bool wanted = write_methods(config, name, &methods);
     for (size_t i = 0; i < num_issuers && wanted; i++) {
         if (issuers[i].account_url.len == 0)
             continue;
-        value.len = 0;
-        persist_write_value(name->text, issuers[i].identity, issuers[i].account_url, &value);
-        persist_write_owner(name->text, out);
-        buf_append_str(out, ". IN TXT");
-        write_text(out, buf_slice(&value));
+        persist_write_record(name->text, issuers[i].identity, issuers[i].account_url, out);
+        buf_append_char(out, '\n');
     }
     buf_cleanup(&methods);
-    buf_cleanup(&value);
 }

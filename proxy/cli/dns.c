@@ -75,7 +75,7 @@ static void look_at_issuers(struct dns_call *dns)
 static bool is_asked_for(const struct dns_call *dns, const struct config_name *name)
 {
     return name->issuer == CONFIG_ISSUER_ACME && !name->ip &&
-           (dns->name.len == 0 || config_name_for(dns->config, dns->name) == name);
+           (dns->name.len == 0 || config_name_asked(dns->config, dns->name) == name);
 }
 
 static void print_records(struct dns_call *dns)

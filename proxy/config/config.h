@@ -329,6 +329,8 @@ const struct config_site *config_site_for(const struct config *config, struct sl
 bool config_manages(const struct config *config, struct slice host);
 /* The entry itself, or NULL. */
 const struct config_name *config_name_for(const struct config *config, struct slice host);
+/* The entry that an operator means: `*.` and a name is the wildcard itself, else as above; in Unicode too. Or NULL. */
+const struct config_name *config_name_asked(const struct config *config, struct slice text);
 /* The challenges that this configuration can answer for the name, in order of preference; returns their number. Wildcards
  * take those of DNS alone (RFC 8555 §7.1.3), addresses the others alone (RFC 8738 §7). */
 size_t config_challenges_for(const struct config *config, const struct config_name *name,

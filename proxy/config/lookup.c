@@ -20,6 +20,17 @@ const struct config_name *config_name_for(const struct config *config, struct sl
     return map_get(&config->names_map, slice_skip(name, (size_t)(star - text)));
 }
 
+const struct config_name *config_name_asked(const struct config *config, struct slice text)
+{
+    struct arena arena = {0};
+    struct config_name name;
+    const struct config_name *found = NULL;
+    if (config->num_names && !domain_name_parse(&arena, text, &name))
+        found = name.wildcard ? map_get(&config->names_map, name.text) : config_name_for(config, name.text);
+    arena_cleanup(&arena);
+    return found;
+}
+
 const struct config_site *config_site_for(const struct config *config, struct slice host)
 {
     if (config->num_names == 0)

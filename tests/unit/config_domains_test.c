@@ -443,6 +443,33 @@ static void test_lookup(void)
     config_mistakes_cleanup(&mistakes);
 }
 
+/* A command's argument: unlike a client's host it may be the wildcard itself, in Unicode, or no name at all. */
+static void test_lookup_asked(void)
+{
+    static const struct {
+        const char *text, *name;
+    } rows[] = {
+        {"A.Test.", "a.test"},     {"*.w.test", "*.w.test"},
+        {"*.W.Test.", "*.w.test"}, {"x.w.test", "*.w.test"},
+        {"*.a.test", NULL},        {"bücher.test", "xn--bcher-kva.test"},
+        {"x.y.w.test", NULL},      {"w.test", NULL},
+        {"-no-name-", NULL},       {"", NULL},
+    };
+    const char *const entries[] = {"PORTICO_DOMAINS=a.test,*.w.test,bücher.test", "PORTICO_UPSTREAM=http://b",
+                                   "PORTICO_ACME_CHALLENGE=http-01,dns-persist-01", NULL};
+    struct config *config = NULL;
+    struct config_mistakes mistakes = {0};
+    CHECK(config_load(entries, &config, &mistakes));
+    for (size_t i = 0; config && i < sizeof rows / sizeof rows[0]; i++) {
+        const struct config_name *name = config_name_asked(config, slice_str(rows[i].text));
+        CHECK((name != NULL) == (rows[i].name != NULL));
+        if (name && rows[i].name)
+            CHECK_SLICE(name->text, rows[i].name);
+    }
+    config_unref(config);
+    config_mistakes_cleanup(&mistakes);
+}
+
 /* Names that ON_DEMAND_ASK may allow go to UPSTREAM. */
 static void test_lookup_on_demand(void)
 {
@@ -489,6 +516,7 @@ int main(void)
     RUN(test_own_certificate);
     RUN(test_longest_name);
     RUN(test_lookup);
+    RUN(test_lookup_asked);
     RUN(test_lookup_on_demand);
     RUN(test_upstreams_are_shared);
     return checks_done();

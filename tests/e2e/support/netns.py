@@ -161,9 +161,10 @@ class Directory:
 
 
 class Ca:
-    """Pebble in that network; with keys it asks for an external account. A host that the DNS does not have is given there."""
+    """Pebble in that network; with keys it asks for an external account. A host that the DNS does not have is given there.
+    program: another Pebble (support.pebble.newer_pebble)."""
 
-    def __init__(self, net, authority, directory, keys=None, host="localhost"):
+    def __init__(self, net, authority, directory, keys=None, host="localhost", program="pebble"):
         cert, key = authority.issue_files("localhost", host, stem=f"pebble-{directory.name}")
         config = {
             "listenAddress": "127.0.0.1:14000",
@@ -174,10 +175,11 @@ class Ca:
             "tlsPort": 443,
             "externalAccountBindingRequired": bool(keys),
             "externalAccountMACKeys": keys or {},
+            "retryAfter": {"authz": 1, "order": 1},
         }
         path = directory / "pebble.json"
         path.write_text(json.dumps({"pebble": config}))
-        argv = [*net.wrapper, "pebble", "-strict=false", "-config", str(path), "-dnsserver", "127.0.0.1:53"]
+        argv = [*net.wrapper, str(program), "-strict=false", "-config", str(path), "-dnsserver", "127.0.0.1:53"]
         self.process = Process("pebble", argv, env={"PATH": "/usr/bin:/bin", "PEBBLE_VA_NOSLEEP": "1"})
         self.process.wait_line("ACME directory available")
         self.authority = authority
