@@ -32,7 +32,7 @@ class Certificate:
                 x509.NameAttribute(NameOID.COMMON_NAME, common_name),
             ]
         )
-        now = datetime.datetime.utcnow()
+        now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
         cert = (
             x509.CertificateBuilder()
             .subject_name(subject)

@@ -46,7 +46,7 @@ def watch_handshakes(portico, root, seen):
         while not over.wait(0.05):
             with connect_tls(portico.https, "a.test", ca=root) as client:
                 leaf = x509.load_der_x509_certificate(client.certificate())
-            assert leaf.not_valid_before <= datetime.datetime.utcnow() < leaf.not_valid_after, leaf
+            assert leaf.not_valid_before <= datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None) < leaf.not_valid_after, leaf
             seen.append(leaf.serial_number)
 
     return watch

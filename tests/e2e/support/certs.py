@@ -56,7 +56,7 @@ class Authority:
         self.path.write_text(cert_pem(self.cert))
 
     def _build(self, subject, issuer, public_key, names=(), ca=False, days=(-1, 30), client=False):
-        now = datetime.datetime.utcnow()
+        now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
         builder = (
             x509.CertificateBuilder()
             .subject_name(_name(subject))
