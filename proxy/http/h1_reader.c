@@ -399,7 +399,9 @@ static int chunk_step(struct h1_reader *reader, struct slice *rest)
     *rest = slice_skip(*rest, used);
     if (paused)
         reader->state = STATE_SIZE;
-    return reader->body.len ? H1_BODY : STEP_ON;
+    if (reader->body.len)
+        return H1_BODY;
+    return STEP_ON;
 }
 
 static int trailers_step(struct h1_reader *reader, struct slice *rest)

@@ -260,7 +260,8 @@ static void names_without_a_question(void)
     world.ca.has_renewal_info = true;
     world.ca.no_key_id = "x";
     for (int i = 0; i < NUM; i++)
-        snprintf(domains + strlen(domains), 48, "%sx%d.example.com,n%d.example.com", i ? "," : "", i, i);
+        snprintf(domains + strlen(domains), sizeof domains - strlen(domains), "%sx%d.example.com,n%d.example.com",
+                 i ? "," : "", i, i);
     struct side *side = kw_start_domains(&world, domains);
     kw_pass(&world, 10 * minute_ms);
     CHECK_INT(world.ca.num_certificates, 2 * NUM);
