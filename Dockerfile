@@ -1,4 +1,5 @@
-# The image holds /usr/bin/portico, the C library, root certificates and nothing else: no shell, no package manager.
+# The image holds /usr/bin/portico, the shared libraries that it needs, root certificates and nothing else: no shell, no
+# package manager.
 #
 #   docker build -t portico .
 #   docker build -t portico --build-arg BORINGSSL_GIT=URL --build-arg BORINGSSL_COMMIT=COMMIT .   (an upstream BoringSSL)
@@ -18,7 +19,8 @@ COPY . .
 ARG SOURCE_DATE_EPOCH=0
 # A new value compiles again, to see that the result is the same.
 ARG COMPILE_AGAIN=
-# The libraries of Debian are linked in as well: smaller than carrying them, and an image is replaced as a whole anyway.
+# The libraries of Debian are linked in as well, but those whose licence asks for shared ones: smaller than carrying them,
+# and an image is replaced as a whole anyway.
 RUN cmake -B /build -G Ninja -DCMAKE_BUILD_TYPE=Release -DTESTS=OFF -DDEPS_STATIC=ON \
       "-DBORINGSSL_ROOT=/deps/boringssl-${BORINGSSL_COMMIT:-r45}" \
  && cmake --build /build \

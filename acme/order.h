@@ -36,6 +36,7 @@ struct acme_order {
     struct list node; /* of the engine's queued, running or finished */
     enum order_phase phase;
     enum order_step step;
+    enum order_step poll_step; /* what was waited for last; NEW: nothing yet */
 
     struct arena arena; /* of the spec and of the result */
     struct acme_order_spec spec;

@@ -127,7 +127,7 @@ void order_journal_begin_anew(struct acme_order *order, enum store_condition con
     order_progress_reset(&order->progress);
     order->account_url.len = 0;
     order->journal_expires_s = 0;
-    order->step = ORDER_STEP_NEW;
+    order->step = order->poll_step = ORDER_STEP_NEW;
     order->intend_condition = condition;
     order->intend_version = version;
     order_make_key(order);

@@ -32,10 +32,12 @@ static bool order_has_expired(const struct acme_order *order)
     return expires_s > 0 && acme_wall_s(order->acme) >= expires_s;
 }
 
-/* 2 s, growing by a half to 30 s, where the CA does not say (ACME-51); the first look sooner where it has been here. */
+/* 2 s, growing by a half to 30 s, where the CA does not say (ACME-51); the first look sooner where it has been here. An order
+ * that is ready, or not, by turns is read as one that says nothing: finalizing between two looks begins nothing anew. */
 static int64_t order_poll_wait_ms(struct acme_order *order, enum order_step next)
 {
-    bool first = order->step != next;
+    bool first = (next == ORDER_STEP_READ ? order->poll_step : order->step) != next;
+    order->poll_step = next;
     if (first) {
         order->poll_started_ms = acme_mono_ms(order->acme);
         order->poll_wait_ms = ORDER_POLL_FIRST_MS;

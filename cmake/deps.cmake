@@ -13,7 +13,7 @@ else()
   set(deps_cache "$ENV{HOME}/.cache/portico")
 endif()
 set(BORINGSSL_ROOT "${deps_cache}/boringssl-r45" CACHE PATH "prefix of a static BoringSSL: lib/libssl.a, include/openssl")
-option(DEPS_STATIC "link libuv, yajl, nghttp2 and llhttp statically too: a binary that needs glibc and libcrypt alone" OFF)
+option(DEPS_STATIC "link libuv, yajl, nghttp2 and llhttp statically too: a binary that needs glibc, libcrypt, libidn2 and libpsl alone" OFF)
 
 # One library: its header and the library file. Errors are gathered, so that one run names all that is missing.
 set(deps_missing "")

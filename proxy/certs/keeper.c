@@ -165,12 +165,10 @@ static void keeper_free(struct grave *grave)
 /* All that could still call. */
 static void keeper_silence(struct keeper *keeper)
 {
-    struct store *store = keeper->world.store;
     keeper_commands_free(keeper);
     keeper_engines_free(keeper); /* withdraws what is published */
     alarm_stop(&keeper->look);
-    if (keeper->num_state_batch)
-        store->ops->cancel(store, &keeper->state_call);
+    keeper_state_stop(keeper);
     for (size_t i = 0; i < NUM_ISSUERS; i++)
         keeper_ledger_end(&keeper->issuers[i]);
     keeper_demand_stop(keeper);
@@ -240,7 +238,7 @@ void keeper_stop_ordering(struct keeper *keeper)
 {
     if (keeper->stopped)
         return;
-    keeper_state_flush(keeper);
+    keeper_state_flush_last(keeper);
     keeper_ledger_flush(keeper);
     keeper->stopped = true;
     keeper_ari_cancel_all(keeper);

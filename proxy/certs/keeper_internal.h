@@ -224,7 +224,8 @@ struct keeper {
     struct list dirty;
     struct store_call state_call;
     struct keeper_name *state_batch[KEEPER_STATE_BATCH];
-    size_t num_state_batch; /* 0: no call runs */
+    struct list last_states; /* of struct state_last: when we stopped */
+    size_t num_state_batch;  /* 0: no call runs */
 
     /* the local CA */
     struct internal_ca *root;     /* NULL: not known */
@@ -517,6 +518,9 @@ void keeper_state_key(const struct keeper_name *name, struct buf *out);
 void keeper_state_dirty(struct keeper_name *name);
 /* Stores what is dirty, where we may. */
 void keeper_state_flush(struct keeper *keeper);
+/* All of it, before the right to write is given up: whoever comes next must not begin anew at the CA. */
+void keeper_state_flush_last(struct keeper *keeper);
+void keeper_state_stop(struct keeper *keeper);
 
 /* keeper_publish.c */
 void keeper_publish_init(struct keeper *keeper);

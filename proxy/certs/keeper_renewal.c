@@ -46,7 +46,7 @@ struct renewal_plan keeper_renewal_plan(const struct keeper_name *name)
 
 int64_t keeper_renewal_wanted_ms(struct keeper_name *name, int64_t now_ms)
 {
-    if (!name_has_issued(name) || !name_suits_config(name))
+    if (!name_has_issued(name) || !name_suits_config(name) || keeper_cert_is_banned(name->keeper, name->cert))
         return 0;
     if (now_ms >= name->cert->not_after_s * 1000)
         return 0;

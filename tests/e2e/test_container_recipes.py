@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from support.containers import DEPLOY, ROOT, helper_image, portico_image, run
-from support.kubernetes import render, yaml
+from support.kubernetes import missing, render, understood, yaml
 from support.ports import free_port
 from test_kubernetes_helm import refused, template
 
@@ -40,6 +40,14 @@ def test_the_compose_snippet_of_the_front_page_is_sound():
     snippet = re.search(r"```yaml\n(services:.*?)```", (ROOT / "README.md").read_text(), re.S).group(1)
     services = yaml().safe_load(run("docker-compose", "-f", "-", "config", stdin=snippet).stdout)["services"]
     assert set(services["portico"]["depends_on"]) == {"app"} and services["portico"]["cap_drop"] == ["ALL"]
+
+
+def test_the_pod_of_the_front_page_is_sound(tmp_path):
+    pod = yaml().safe_load(re.search(r"```yaml\n(apiVersion:.*?)```", (ROOT / "README.md").read_text(), re.S).group(1))
+    assert missing(pod, understood(pod, tmp_path)) == []
+    (sidecar,) = pod["spec"]["initContainers"]
+    assert sidecar["restartPolicy"] == "Always" and sidecar["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert {m["name"] for m in sidecar["volumeMounts"]} == {v["name"] for v in pod["spec"]["volumes"]}
 
 
 @pytest.fixture

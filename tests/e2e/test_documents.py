@@ -18,9 +18,9 @@ def shell_blocks(text):
 
 
 def yaml_environments(text):
-    """Compose's environment, as shell."""
+    """Compose's environment and a pod's, as shell."""
     for block in re.findall(r"^```yaml\n(.*?)^```$", text, re.M | re.S):
-        pairs = re.findall(r'^\s+(PORTICO_\w+): "?(.*?)"?$', block, re.M)
+        pairs = re.findall(r'^\s+(?:- { name: )?(PORTICO_\w+)(?:, value)?: "?(.*?)"?(?: }.*)?$', block, re.M)
         if pairs:
             yield "".join(f"export {name}='{value}'\n" for name, value in pairs) + "portico\n"
 

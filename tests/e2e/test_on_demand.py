@@ -48,7 +48,7 @@ def serve(launch, backends, pebbles, asked):
         given = pebble.variables(**{"DOMAINS": "a.test", "ON_DEMAND_ASK": asked.url, **variables})
         backend = backends(lambda connection, request: connection.reply(200, b"the default site"))
         portico = launch(backend, **given)
-        portico.wait_event("storage_lock_granted")  # a process that may not write asks nobody
+        portico.wait_until(lambda: portico.status()["writer"], "the right to write")  # who may not write asks nobody
         return portico, pebble
 
     return start

@@ -130,6 +130,26 @@ static void test_seen_validation(void)
     end();
 }
 
+/* ACME-56: an order that says it is ready, and is not when it is finalized, is no reason to hurry. */
+static void test_endlessly_not_ready(void)
+{
+    begin();
+    *scripted_ca_script(&world.ca, CA_FINALIZE) =
+        (struct ca_script){.place = CA_FINALIZE, .status = 403, .type = "orderNotReady", .body = "not yet"};
+    struct world_order *order = world_order(&world, "a.example", NULL);
+    int64_t start_ms = world.wall_ms;
+    world_run(&world, EVENTS);
+    check_failed(order, PROBLEM_TRANSIENT, "finalize");
+    CHECK(order->done_ms - start_ms < 660000);
+    CHECK(world.ca.num_at[CA_FINALIZE] < 40);
+    world.ca.num_scripts = 0;
+    world_order_again(order);
+    world_run(&world, EVENTS);
+    CHECK(order->issued);
+    CHECK_INT(world.ca.num_orders, 1);
+    end();
+}
+
 /* HARDENING A4: processing for ever ends after ten minutes, and the order is taken up again. */
 static void test_endless_processing(void)
 {
@@ -533,6 +553,7 @@ int main(void)
     RUN(test_polling);
     RUN(test_polls_ever_slower);
     RUN(test_seen_validation);
+    RUN(test_endlessly_not_ready);
     RUN(test_endless_processing);
     RUN(test_expired_order);
     RUN(test_lost_reply_to_finalize);

@@ -124,6 +124,29 @@ static void a_disclosed_key_is_revoked_at_once_and_by_itself(void)
     kw_cleanup(&world);
 }
 
+/* The CA will not revoke it, and a restart forgets that it was asked to: it is replaced all the same. */
+static void a_disclosed_key_is_replaced_behind_a_restart(void)
+{
+    struct kw world;
+    struct side *side = begin(&world);
+    char *old = serial_of(side);
+    *scripted_ca_script(&world.ca, CA_REVOKE) =
+        (struct ca_script){.place = CA_REVOKE, .status = 403, .type = "unauthorized", .body = "not yours"};
+    scripted_ca_script(&world.ca, CA_NEW_ORDER)->lose_request = true;
+    ask_revoke(side, ACME_REVOKE_KEY_COMPROMISE);
+    kw_pass(&world, minute_ms);
+    CHECK(!is_remembered(&world));
+    kw_stop(side);
+    world.ca.num_scripts = 0;
+    side = kw_start_domains(&world, "a.example");
+    kw_pass(&world, hour_ms);
+    CHECK(strcmp(side_serves(side, "a.example")->serial, old) != 0);
+    CHECK(!keeper_cert_is_banned(side->keeper, side_serves(side, "a.example")));
+    CHECK_INT(world.ca.num_certificates, 2);
+    mem_free(old);
+    kw_cleanup(&world);
+}
+
 /* The replacement does not come, and then the key turns out to be known to others: that waits for nothing. */
 static void a_disclosed_key_overtakes_a_revocation_that_waits(void)
 {
@@ -326,6 +349,7 @@ int main(void)
 {
     RUN(a_superseded_certificate_is_replaced_before_it_is_revoked);
     RUN(a_disclosed_key_is_revoked_at_once_and_by_itself);
+    RUN(a_disclosed_key_is_replaced_behind_a_restart);
     RUN(a_disclosed_key_overtakes_a_revocation_that_waits);
     RUN(what_ceases_waits_for_no_replacement);
     RUN(what_ceases_is_not_replaced_until_somebody_asks);

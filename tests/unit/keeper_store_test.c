@@ -294,6 +294,28 @@ static void a_draining_process_gives_way(void)
     kw_cleanup(&world);
 }
 
+/* What is known of the names' failures is written before whoever comes next may write, however many they are. */
+static void a_draining_process_leaves_every_back_off(void)
+{
+    enum { NUM = 40 };
+    char domains[2048] = "";
+    unsigned num_states = 0;
+    struct kw world;
+    kw_init(&world);
+    for (int i = 0; i < NUM; i++)
+        snprintf(domains + strlen(domains), 32, "%sn%d.example", i ? "," : "", i);
+    world.disk.memory.write_fault = STORE_FULL;
+    struct side *side = kw_start_domains(&world, domains);
+    kw_rest(&world);
+    world.disk.memory.write_fault = STORE_OK;
+    keeper_stop_ordering(side->keeper);
+    kw_rest(&world);
+    for (size_t i = 0; i < world.disk.memory.num_records; i++)
+        num_states += strncmp(world.disk.memory.records[i].key, "state/", 6) == 0;
+    CHECK_INT(num_states, NUM);
+    kw_cleanup(&world);
+}
+
 /* ---- the storage's own word ---- */
 
 static void storage_that_does_not_last_is_warned_about(void)
@@ -347,6 +369,7 @@ int main(void)
     RUN(a_standby_takes_over_an_order);
     RUN(a_lost_lock_ends_the_orders);
     RUN(a_draining_process_gives_way);
+    RUN(a_draining_process_leaves_every_back_off);
     RUN(storage_that_does_not_last_is_warned_about);
     RUN(storage_that_cannot_be_written_is_said);
     return checks_done();
