@@ -40,7 +40,7 @@ struct acme_publication {
      * account, byte for byte (ACME-122). The publisher looks whether it is there before it calls `done`. */
     const struct slice *issuer_names; /* 1 to CHALLENGE_MAX_ISSUER_NAMES (ACME-121); 0 for the other types */
     size_t num_issuer_names;
-    struct slice account_url;
+    struct challenge_account account;
     /* Whoever publishes calls this once, never from within publish: without error when EVERY worker serves the answer, or
      * every name server has the record (ACME-48); with one when that has not come about. How long that may take is the
      * publisher's to say. Not after withdraw. */

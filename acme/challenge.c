@@ -47,6 +47,13 @@ static enum challenge_status challenge_status_from(struct slice text)
     return CHALLENGE_UNKNOWN;
 }
 
+/* Drafts before -02 call it by another name. */
+static const struct json *challenge_issuer_names(const struct json *json)
+{
+    const struct json *names = json_get_array(json, "issuerDomainNames");
+    return names || json_get(json, "issuerDomainNames") ? names : json_get_array(json, "issuer-domain-names");
+}
+
 bool challenge_read(const struct json *json, struct challenge *out_challenge)
 {
     struct challenge challenge = {
@@ -54,7 +61,7 @@ bool challenge_read(const struct json *json, struct challenge *out_challenge)
         .url = json_get_string(json, "url"),
         .token = json_get_string(json, "token"),
         .status = challenge_status_from(json_get_string(json, "status")),
-        .issuer_names = json_get_array(json, "issuer-domain-names"),
+        .issuer_names = challenge_issuer_names(json),
         .error = json_get(json, "error"),
     };
     challenge.known = acme_challenge_from_name(challenge.type, &challenge.kind);
@@ -106,6 +113,25 @@ size_t challenge_read_issuers(const struct challenge *challenge, struct arena *a
         names[num++] = arena_copy(arena, at->string);
     *out_names = names;
     return num;
+}
+
+void challenge_write_account_uri(const struct challenge_account *account, struct slice domain, struct buf *out)
+{
+    uint8_t digest[KEY_SHA256_BYTES];
+    struct buf hashed = {0};
+    if (account->hash_prefix.len == 0) {
+        buf_append_slice(out, account->url);
+        return;
+    }
+    buf_append_char(&hashed, (char)domain.len); /* 253 at most */
+    buf_append_slice(&hashed, domain);
+    buf_append_slice(&hashed, account->thumbprint);
+    buf_append_slice(&hashed, account->url);
+    key_sha256(buf_slice(&hashed), digest);
+    buf_cleanup(&hashed);
+    buf_append_slice(out, account->hash_prefix);
+    buf_append_str(out, "sha-256/");
+    b64url_encode(out, slice_make(digest, sizeof digest));
 }
 
 void challenge_write_dns_value(struct slice key_authorization, struct buf *out)

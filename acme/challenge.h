@@ -36,7 +36,7 @@ struct challenge {
     bool known;                    /* one of the above: */
     enum acme_challenge kind;
     enum challenge_status status;
-    const struct json *issuer_names; /* first element of dns-persist-01's list, or NULL */
+    const struct json *issuer_names; /* first element of dns-persist-01's list, by either of its names; or NULL */
     const struct json *error;        /* NULL where the CA gave none */
 };
 
@@ -51,9 +51,19 @@ bool challenge_is_usable(const struct challenge *challenge, struct slice name);
 /* Is it over HTTP or TLS that the CA comes, so that the front can see it come (ACME-50)? */
 bool challenge_is_seen(enum acme_challenge kind);
 
+/* What dns-persist-01 knows an account by. */
+struct challenge_account {
+    struct slice url;
+    struct slice thumbprint;  /* of its key, in base64url */
+    struct slice hash_prefix; /* of the directory; empty: the CA takes the URL itself, as drafts before -02 have it */
+};
+
 /* Copies the issuers of a usable dns-persist-01; returns how many. */
 size_t challenge_read_issuers(const struct challenge *challenge, struct arena *arena, struct slice **out_names);
 /* The TXT record of dns-01: base64url(SHA-256(key authorization)) (RFC 8555 §8.4). */
 void challenge_write_dns_value(struct slice key_authorization, struct buf *out);
+/* The accounturi of dns-persist-01: the account's URL, or the CA's prefix and a hash that binds the account and its key to
+ * the domain (without `*.`; "*" alone: to any domain) (draft-ietf-acme-dns-persist-02 §4.1). */
+void challenge_write_account_uri(const struct challenge_account *account, struct slice domain, struct buf *out);
 
 #endif

@@ -5,6 +5,8 @@
 #include "base/limits.h"
 #include "base/url.h"
 
+#include <string.h>
+
 void directory_cleanup(struct directory *directory)
 {
     arena_cleanup(&directory->arena);
@@ -45,14 +47,33 @@ static void directory_read_profiles(const struct json *profiles, struct director
             directory->profiles[directory->num_profiles++] = arena_copy(&directory->arena, at->key);
 }
 
-static void directory_read_identities(const struct json *identities, struct directory *directory)
+/* Returns how many. */
+static size_t directory_read_identities(struct arena *arena, const struct json *meta, const char *key,
+                                        struct slice out[DIRECTORY_MAX_IDENTITIES])
 {
-    if (!identities || identities->kind != JSON_ARRAY)
-        return;
-    for (const struct json *at = identities->first; at && directory->num_caa_identities < DIRECTORY_MAX_IDENTITIES;
-         at = at->next)
+    size_t num = 0;
+    for (const struct json *at = json_get_array(meta, key); at && num < DIRECTORY_MAX_IDENTITIES; at = at->next)
         if (at->kind == JSON_STRING && name_is_dns(at->string, false))
-            directory->caa_identities[directory->num_caa_identities++] = arena_copy(&directory->arena, at->string);
+            out[num++] = arena_copy(arena, at->string);
+    return num;
+}
+
+/* It goes into a record that somebody pastes: nothing may end the value or the text before its end. */
+static void directory_read_hash_prefix(struct slice prefix, struct directory *directory)
+{
+    if (!request_url_is_valid(prefix))
+        return;
+    for (size_t i = 0; i < prefix.len; i++)
+        if (prefix.ptr[i] <= ' ' || prefix.ptr[i] > '~' || strchr("\";\\", prefix.ptr[i]))
+            return;
+    directory->account_hash_prefix = arena_copy(&directory->arena, prefix);
+}
+
+const struct slice *directory_issuer_names(const struct directory *directory, size_t *out_num)
+{
+    bool said = directory->num_issuer_names > 0;
+    *out_num = said ? directory->num_issuer_names : directory->num_caa_identities;
+    return said ? directory->issuer_names : directory->caa_identities;
 }
 
 static bool directory_has_profile(const struct directory *directory, struct slice name)
@@ -96,7 +117,9 @@ static struct err directory_read_json(const struct json *json, struct directory 
     struct slice terms = json_get_string(meta, "termsOfService");
     directory->terms_url = terms.len ? arena_copy(arena, slice_first(terms, 2048)) : SLICE_NONE;
     directory_read_profiles(json_get(meta, "profiles"), directory);
-    directory_read_identities(json_get(meta, "caaIdentities"), directory);
+    directory->num_caa_identities = directory_read_identities(arena, meta, "caaIdentities", directory->caa_identities);
+    directory->num_issuer_names = directory_read_identities(arena, meta, "issuerDomainNames", directory->issuer_names);
+    directory_read_hash_prefix(json_get_string(meta, "accountHashPrefix"), directory);
     directory->external_account_required = json_get_bool(meta, "externalAccountRequired");
     return ERR_OK;
 }

@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { DIRECTORY_MAX_PROFILES = 32, DIRECTORY_MAX_PROFILE_BYTES = 64, DIRECTORY_MAX_IDENTITIES = 8 };
+enum { DIRECTORY_MAX_PROFILES = 32, DIRECTORY_MAX_PROFILE_BYTES = 64, DIRECTORY_MAX_IDENTITIES = 10 };
 
 struct directory {
     struct arena arena;
@@ -18,6 +18,11 @@ struct directory {
     size_t num_profiles;
     struct slice caa_identities[DIRECTORY_MAX_IDENTITIES]; /* the CA's names in CAA records (RFC 8555 §7.1.1) */
     size_t num_caa_identities;                             /* 0: it does not say */
+    /* Of dns-persist-01 (draft-ietf-acme-dns-persist-02 §3.2, §4.1): the CA's names in its records, 0 where it does not say;
+     * how its accounturi begins, ptr NULL where that is the account's URL. */
+    struct slice issuer_names[DIRECTORY_MAX_IDENTITIES];
+    size_t num_issuer_names;
+    struct slice account_hash_prefix;
 };
 
 /* Missing `meta` and null members are tolerated (ACME-24); every URL must be https (ACME-1). *out_directory is written on
@@ -27,6 +32,8 @@ void directory_cleanup(struct directory *directory);
 
 /* The first of `wanted` that the CA offers, or an empty slice. */
 struct slice directory_choose_profile(const struct directory *directory, const struct slice *wanted, size_t num_wanted);
+/* By which names a record of dns-persist-01 may call the CA: what it says, else its names in CAA. */
+const struct slice *directory_issuer_names(const struct directory *directory, size_t *out_num);
 /* Appends their names, joined by ", "; "none" where there are none. */
 void directory_write_profiles(const struct directory *directory, struct buf *out);
 

@@ -20,6 +20,7 @@ void order_forget_challenge(struct order_progress *progress)
     progress->token = progress->key_authorization = progress->dns_value = SLICE_NONE;
     progress->issuer_names = NULL;
     progress->num_issuer_names = 0;
+    progress->account = (struct challenge_account){0};
     progress->challenge_unsure = false;
 }
 
@@ -38,6 +39,17 @@ static void order_take_token(struct order_progress *progress, struct slice token
     buf_cleanup(&text);
 }
 
+/* Copies: the directory may be read anew, and the key change, while the record is looked for. */
+static void order_take_issuers(struct order_progress *progress, const struct challenge *challenge)
+{
+    struct arena *arena = &progress->challenge_arena;
+    progress->num_issuer_names = challenge_read_issuers(challenge, arena, &progress->issuer_names);
+    progress->account = (struct challenge_account){
+        .thumbprint = arena_copy(arena, progress->thumbprint),
+        .hash_prefix = arena_copy(arena, progress->directory->account_hash_prefix),
+    };
+}
+
 /* name: as it was ordered. */
 static void order_take_challenge(struct order_progress *progress, struct slice name, const struct challenge *challenge)
 {
@@ -49,7 +61,7 @@ static void order_take_challenge(struct order_progress *progress, struct slice n
     progress->challenge_name = name;
     progress->token = progress->key_authorization = progress->dns_value = SLICE_LIT("");
     if (challenge->kind == ACME_DNS_PERSIST_01)
-        progress->num_issuer_names = challenge_read_issuers(challenge, arena, &progress->issuer_names);
+        order_take_issuers(progress, challenge);
     else
         order_take_token(progress, challenge->token);
 }

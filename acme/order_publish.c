@@ -56,9 +56,10 @@ void order_publish(struct acme_order *order, enum order_step next)
         .dns_value = progress->dns_value,
         .issuer_names = progress->issuer_names,
         .num_issuer_names = progress->num_issuer_names,
-        .account_url = buf_slice(&order->account_url),
+        .account = progress->account,
         .done = order_is_published,
         .seen = order_is_seen,
     };
+    order->publication.account.url = buf_slice(&order->account_url);
     order->acme->world.publish(order->acme->world.ctx, &order->publication);
 }

@@ -63,7 +63,8 @@ struct order_progress {
     struct slice challenge_url, challenge_name, token, key_authorization, dns_value;
     struct slice *issuer_names;
     size_t num_issuer_names;
-    bool challenge_unsure; /* posted, no answer came */
+    struct challenge_account account; /* of dns-persist-01; without URL, which is the order's */
+    bool challenge_unsure;            /* posted, no answer came */
 
     struct chain chain; /* downloaded: good where the order is issued, else refused */
     struct arena alternate_arena;

@@ -134,11 +134,10 @@ static void name_look_for_persist(struct doctor_name *name)
     struct doctor *doctor = name->doctor;
     const struct issuer_look *issuer = &doctor->issuers[0];
     struct persist_question question = {.name = name->text,
-                                        .issuers = issuer->directory.caa_identities,
-                                        .num_issuers = issuer->directory.num_caa_identities,
-                                        .account_url = buf_slice(&issuer->account_url),
+                                        .account = issuer_look_account(issuer),
                                         .now_s = doctor->options.clock->wall_ms(doctor->options.clock) / 1000};
-    if (question.num_issuers == 0 || question.account_url.len == 0)
+    question.issuers = directory_issuer_names(&issuer->directory, &question.num_issuers);
+    if (question.num_issuers == 0 || question.account.url.len == 0)
         return; /* nothing is known to compare with; what is missing has been said */
     name->persist.done = name_persist_looked_at;
     doctor->num_pending++;

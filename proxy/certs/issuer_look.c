@@ -85,6 +85,13 @@ void issuer_look_init(struct issuer_look looks[CONFIG_ISSUERS], const struct con
                                     .eab_kid = config->acme.fallback_eab_kid};
 }
 
+struct challenge_account issuer_look_account(const struct issuer_look *look)
+{
+    return (struct challenge_account){.url = buf_slice(&look->account_url),
+                                      .thumbprint = buf_slice(&look->thumbprint),
+                                      .hash_prefix = look->directory.account_hash_prefix};
+}
+
 void issuer_look_cleanup(struct issuer_look *look)
 {
     buf_cleanup(&look->account_url);

@@ -3,6 +3,7 @@
 #ifndef CERTS_ISSUER_LOOK_H
 #define CERTS_ISSUER_LOOK_H
 
+#include "acme/challenge.h"
 #include "acme/directory.h"
 #include "acme/store.h"
 #include "acme/transport.h"
@@ -33,6 +34,8 @@ struct issuer_look {
 void issuer_look_init(struct issuer_look looks[CONFIG_ISSUERS], const struct config *config);
 /* store NULL: nothing is stored. */
 void issuer_look_start(struct issuer_look *look, struct store *store, struct transport *transport);
+/* The account as dns-persist-01 knows it; borrows. */
+struct challenge_account issuer_look_account(const struct issuer_look *look);
 /* Frees what it found, once `done` has been called. */
 void issuer_look_cleanup(struct issuer_look *look);
 

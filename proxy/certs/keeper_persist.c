@@ -14,7 +14,7 @@ static void persist_looked_for(struct persist_look *look, struct err err)
     struct acme_publication *asked = persist->publication->asked;
     if (err_is(err)) {
         buf_printf(&persist->why, "%s; what DNS has to have: ", err.what);
-        persist_write_record(asked->name, asked->issuer_names[0], asked->account_url, &persist->why);
+        persist_write_record(asked->name, asked->issuer_names[0], &asked->account, &persist->why);
         asked->why = buf_slice(&persist->why);
     }
     keeper_publication_tell(persist->publication, err);
@@ -31,7 +31,7 @@ void keeper_persist_publish(struct keeper_publication *publication)
     struct persist_question question = {.name = asked->name,
                                         .issuers = asked->issuer_names,
                                         .num_issuers = asked->num_issuer_names,
-                                        .account_url = asked->account_url,
+                                        .account = asked->account,
                                         .now_s = keeper_wall_ms(keeper) / 1000};
     struct persist *persist = MEM_NEW(struct persist);
     persist->publication = publication;

@@ -18,15 +18,24 @@ static bool is_wildcard(struct slice name)
     return slice_starts(name, SLICE_LIT("*."));
 }
 
+static struct slice domain_of(struct slice name)
+{
+    return is_wildcard(name) ? slice_skip(name, 2) : name;
+}
+
 void persist_write_owner(struct slice name, struct buf *out)
 {
     buf_append_str(out, label);
-    buf_append_slice(out, is_wildcard(name) ? slice_skip(name, 2) : name);
+    buf_append_slice(out, domain_of(name));
 }
 
-void persist_write_value(struct slice name, struct slice issuer, struct slice account_url, struct buf *out)
+void persist_write_value(struct slice name, struct slice issuer, const struct challenge_account *account,
+                         struct buf *out)
 {
-    caa_write_value(out, issuer, account_url, SLICE_NONE);
+    struct buf uri = {0};
+    challenge_write_account_uri(account, domain_of(name), &uri);
+    caa_write_value(out, issuer, buf_slice(&uri), SLICE_NONE);
+    buf_cleanup(&uri);
     if (is_wildcard(name))
         buf_append_str(out, "; policy=wildcard");
 }
@@ -43,10 +52,11 @@ static void write_strings(struct slice text, struct buf *out)
     } while (text.len);
 }
 
-void persist_write_record(struct slice name, struct slice issuer, struct slice account_url, struct buf *out)
+void persist_write_record(struct slice name, struct slice issuer, const struct challenge_account *account,
+                          struct buf *out)
 {
     struct buf value = {0};
-    persist_write_value(name, issuer, account_url, &value);
+    persist_write_value(name, issuer, account, &value);
     persist_write_owner(name, out);
     buf_append_str(out, ". IN TXT");
     write_strings(buf_slice(&value), out);
@@ -84,6 +94,20 @@ static bool names_issuer(const struct persist_question *question, struct slice i
     return false;
 }
 
+/* In either form of a hash: for the domain, or for all of them. */
+static bool is_account(const struct persist_question *question, struct slice uri)
+{
+    const struct slice domains[] = {domain_of(question->name), SLICE_LIT("*")};
+    bool same = false;
+    for (size_t i = 0; i < sizeof domains / sizeof domains[0] && !same; i++) {
+        struct buf ours = {0};
+        challenge_write_account_uri(&question->account, domains[i], &ours);
+        same = slice_eq(uri, buf_slice(&ours));
+        buf_cleanup(&ours);
+    }
+    return same;
+}
+
 enum persist_verdict persist_judge(struct slice text, const struct persist_question *question)
 {
     struct persist_record record = record_read(text);
@@ -92,7 +116,7 @@ enum persist_verdict persist_judge(struct slice text, const struct persist_quest
         return PERSIST_OTHER_CA;
     if (record.malformed || (record.until.ptr && !slice_decimal(record.until, INT64_MAX, &until_s)))
         return PERSIST_MALFORMED;
-    if (!record.account.ptr || !slice_eq(record.account, question->account_url))
+    if (!record.account.ptr || !is_account(question, record.account))
         return PERSIST_OTHER_ACCOUNT;
     if (is_wildcard(question->name) && !slice_ieq(record.policy, SLICE_LIT("wildcard")))
         return PERSIST_NOT_WILDCARD;

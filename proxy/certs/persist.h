@@ -4,6 +4,7 @@
 #ifndef CERTS_PERSIST_H
 #define CERTS_PERSIST_H
 
+#include "acme/challenge.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "net/dns.h"
@@ -22,16 +23,18 @@ struct persist_question {
     struct slice name;           /* as it is ordered: `*.` in front of a wildcard */
     const struct slice *issuers; /* of the challenge: one of them must be named */
     size_t num_issuers;
-    struct slice account_url; /* byte for byte */
-    int64_t now_s;            /* wall clock */
+    struct challenge_account account; /* its URI is compared byte for byte */
+    int64_t now_s;                    /* wall clock */
 };
 
 /* `_validation-persist.` and the name without `*.`. */
 void persist_write_owner(struct slice name, struct buf *out);
 /* `ca.example; accounturi=https://...`, with `; policy=wildcard` for a wildcard. */
-void persist_write_value(struct slice name, struct slice issuer, struct slice account_url, struct buf *out);
+void persist_write_value(struct slice name, struct slice issuer, const struct challenge_account *account,
+                         struct buf *out);
 /* Both, as a line of a zone file without its end: `_validation-persist.a.example. IN TXT "ca.example; ..."`. */
-void persist_write_record(struct slice name, struct slice issuer, struct slice account_url, struct buf *out);
+void persist_write_record(struct slice name, struct slice issuer, const struct challenge_account *account,
+                          struct buf *out);
 
 enum persist_verdict persist_judge(struct slice text, const struct persist_question *question);
 

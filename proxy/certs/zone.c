@@ -29,9 +29,11 @@ void zone_write_caa(const struct config *config, const struct config_name *name,
     struct buf methods = {0};
     write_methods(config, name, &methods);
     for (size_t i = 0; i < num_issuers; i++) {
+        if (issuers[i].identity.len == 0)
+            continue;
         buf_append_slice(out, owner);
         buf_append_str(out, name->wildcard ? ". IN CAA 0 issuewild \"" : ". IN CAA 0 issue \"");
-        caa_write_value(out, issuers[i].identity, issuers[i].account_url, buf_slice(&methods));
+        caa_write_value(out, issuers[i].identity, issuers[i].account.url, buf_slice(&methods));
         buf_append_str(out, "\"\n");
     }
     buf_cleanup(&methods);
@@ -43,9 +45,9 @@ void zone_write_persist(const struct config *config, const struct config_name *n
     struct buf methods = {0};
     bool wanted = write_methods(config, name, &methods);
     for (size_t i = 0; i < num_issuers && wanted; i++) {
-        if (issuers[i].account_url.len == 0)
+        if (issuers[i].account.url.len == 0 || issuers[i].issuer_name.len == 0)
             continue;
-        persist_write_record(name->text, issuers[i].identity, issuers[i].account_url, out);
+        persist_write_record(name->text, issuers[i].issuer_name, &issuers[i].account, out);
         buf_append_char(out, '\n');
     }
     buf_cleanup(&methods);

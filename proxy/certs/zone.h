@@ -3,13 +3,15 @@
 #ifndef CERTS_ZONE_H
 #define CERTS_ZONE_H
 
+#include "acme/challenge.h"
 #include "base/buf.h"
 #include "config/config.h"
 
 /* One CA that may sign. */
 struct zone_issuer {
-    struct slice identity;    /* its name in CAA */
-    struct slice account_url; /* empty: not known yet, and left out */
+    struct slice identity;            /* its name in CAA; empty: it does not say */
+    struct slice issuer_name;         /* its name in records of dns-persist-01; empty likewise */
+    struct challenge_account account; /* url empty: not known yet, and left out */
 };
 
 /* Appends the CAA records of the name, one for each CA: `app.example.com. IN CAA 0 issue "..."`. */

@@ -51,6 +51,19 @@ static void issuer_known(struct issuer_look *look, const struct acme_reply *repl
     dns->done = --dns->num_pending == 0;
 }
 
+static void take_issuer(struct dns_call *dns, const struct issuer_look *look)
+{
+    size_t num_names;
+    const struct slice *names = directory_issuer_names(&look->directory, &num_names);
+    if (num_names == 0)
+        return;
+    dns->issuers[dns->num_issuers++] = (struct zone_issuer){
+        .identity = look->directory.num_caa_identities ? look->directory.caa_identities[0] : SLICE_NONE,
+        .issuer_name = names[0],
+        .account = issuer_look_account(look),
+    };
+}
+
 static void look_at_issuers(struct dns_call *dns)
 {
     struct transport *transport = errand_transport(dns->errand);
@@ -66,10 +79,7 @@ static void look_at_issuers(struct dns_call *dns)
     }
     errand_run(dns->errand, &dns->done);
     for (size_t i = 0; i < CONFIG_ISSUERS; i++)
-        if (dns->looks[i].directory.num_caa_identities)
-            dns->issuers[dns->num_issuers++] =
-                (struct zone_issuer){.identity = dns->looks[i].directory.caa_identities[0],
-                                     .account_url = buf_slice(&dns->looks[i].account_url)};
+        take_issuer(dns, &dns->looks[i]);
 }
 
 static bool is_asked_for(const struct dns_call *dns, const struct config_name *name)

@@ -65,13 +65,18 @@ static int64_t number_of(struct slice text)
 
 static void read_known(const struct slice at[STATUS_LINE_FIELDS], struct doctor_known *known)
 {
-    bool none = slice_eq(at[1], SLICE_LIT("none"));
-    *known = (struct doctor_known){.source = none ? SLICE_NONE : at[1],
-                                   .issuer = at[2],
-                                   .not_after_s = number_of(at[4]),
-                                   .next_s = number_of(at[5]),
-                                   .problem_class = at[8],
-                                   .problem_sentence = at[8].len ? at[9] : SLICE_NONE};
+    bool none = slice_eq(at[STATUS_LINE_SOURCE], SLICE_LIT("none")), fails = at[STATUS_LINE_CLASS].len > 0;
+    *known = (struct doctor_known){.source = none ? SLICE_NONE : at[STATUS_LINE_SOURCE],
+                                   .issuer = at[STATUS_LINE_ISSUER],
+                                   .not_after_s = number_of(at[STATUS_LINE_NOT_AFTER]),
+                                   .next_s = number_of(at[STATUS_LINE_NEXT]),
+                                   .problem_class = at[STATUS_LINE_CLASS],
+                                   .problem_sentence = fails ? at[STATUS_LINE_SENTENCE] : SLICE_NONE};
+}
+
+static bool line_is_of(struct slice field, struct slice name)
+{
+    return slice_starts(field, name) && (field.len == name.len || field.ptr[name.len] == ' ');
 }
 
 /* Of several certificates of a name, the one with a problem. */
@@ -81,9 +86,9 @@ static bool doctor_known(void *ctx, struct slice name, struct doctor_known *out_
     struct slice lines = doctor->status.body, at[STATUS_LINE_FIELDS];
     bool found = false;
     while (lines.len) {
-        if (!line_fields(slice_split(&lines, '\n'), at) || !slice_eq(at[0], name))
+        if (!line_fields(slice_split(&lines, '\n'), at) || !line_is_of(at[STATUS_LINE_NAME], name))
             continue;
-        if (!found || at[9].len)
+        if (!found || at[STATUS_LINE_CLASS].len)
             read_known(at, out_known);
         found = true;
     }

@@ -62,17 +62,17 @@ static bool row_read(struct slice line, int64_t now_s, struct row *out)
     struct slice at[STATUS_LINE_FIELDS];
     if (!fields_of(line, at, STATUS_LINE_FIELDS))
         return false;
-    *out = (struct row){.name = at[0],
-                        .source = at[1],
-                        .issuer = at[2],
-                        .not_before_s = number_of(at[3]),
-                        .not_after_s = number_of(at[4]),
-                        .next_s = number_of(at[5]),
-                        .why = at[6],
-                        .step = at[7],
-                        .num_failures = number_of(at[8]),
-                        .class = at[9],
-                        .sentence = at[10]};
+    *out = (struct row){.name = at[STATUS_LINE_NAME],
+                        .source = at[STATUS_LINE_SOURCE],
+                        .issuer = at[STATUS_LINE_ISSUER],
+                        .not_before_s = number_of(at[STATUS_LINE_NOT_BEFORE]),
+                        .not_after_s = number_of(at[STATUS_LINE_NOT_AFTER]),
+                        .next_s = number_of(at[STATUS_LINE_NEXT]),
+                        .why = at[STATUS_LINE_WHY],
+                        .step = at[STATUS_LINE_STEP],
+                        .num_failures = number_of(at[STATUS_LINE_FAILURES]),
+                        .class = at[STATUS_LINE_CLASS],
+                        .sentence = at[STATUS_LINE_SENTENCE]};
     out->state = state_of(out, now_s);
     return true;
 }

@@ -147,6 +147,13 @@ static void peer_new(struct handover *handover, int fd)
     uv_poll_start(&peer->poll, UV_READABLE, peer_ready);
 }
 
+/* Who only looked whether we live has gone, whether or not that has been read yet, and is in nobody's way. */
+static bool peer_has_gone(const struct handover_peer *peer)
+{
+    char byte;
+    return peer->state == PEER_CONNECTED && recv(peer->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static void handover_ready(uv_poll_t *poll, int status, int events)
 {
     struct handover *handover = container_of(poll, struct handover, poll);
@@ -158,6 +165,8 @@ static void handover_ready(uv_poll_t *poll, int status, int events)
             handover_close(handover); /* or it would be ready again at once, and again; its owner opens it later */
         return;
     }
+    if (handover->peer && peer_has_gone(handover->peer))
+        peer_close(handover->peer);
     if (handover->peer)
         close(fd); /* one at a time */
     else

@@ -12,12 +12,24 @@ bool status_write_json(const struct stats_view *view, struct cursor *cursor, str
 void status_write_traffic(const struct stats_view *view, struct buf *out);
 
 /* /status/lines: one line per name of any number of names, for a reader that keeps none of them: fields separated by
- * tabs, in which no tab, line break or other control byte is: name (with the key type behind it, where it has two
- * certificates, a line each), source ("none"), issuer, not_before, not_after, next
- * attempt (these in seconds since 1970, 0: none), why then, step, failures, class of the last problem, its sentence. The first line is of the
- * process: "#", version, wall clock in seconds, "serving" or "draining", "writer" or "standby", what is wrong with the
- * storage. */
-enum { STATUS_LINE_FIELDS = 11, STATUS_HEAD_FIELDS = 6 };
+ * tabs, in which no tab, line break or other control byte is. Times are in seconds since 1970, 0: none. The first line is
+ * of the process: "#", version, wall clock in seconds, "serving" or "draining", "writer" or "standby", what is wrong with
+ * the storage. */
+enum status_line {
+    STATUS_LINE_NAME,   /* with " (KEY-TYPE)" behind it, where it has two certificates, a line each */
+    STATUS_LINE_SOURCE, /* "none" */
+    STATUS_LINE_ISSUER,
+    STATUS_LINE_NOT_BEFORE,
+    STATUS_LINE_NOT_AFTER,
+    STATUS_LINE_NEXT, /* attempt */
+    STATUS_LINE_WHY,  /* then */
+    STATUS_LINE_STEP,
+    STATUS_LINE_FAILURES,
+    STATUS_LINE_CLASS, /* of the last problem */
+    STATUS_LINE_SENTENCE,
+    STATUS_LINE_FIELDS
+};
+enum { STATUS_HEAD_FIELDS = 6 };
 bool status_write_lines(const struct stats_view *view, struct cursor *cursor, struct buf *out);
 
 #endif

@@ -267,7 +267,7 @@ def test_ready_with_certificates_of_ones_own(launch, backends):
 
 def test_ready_sees_a_name_that_the_certificate_does_not_cover(launch, backends):
     portico = launch(
-        backends(), DOMAINS="a.test,203.0.113.7", READY_REQUIRES="cert", **launch.own_certificate("a.test")
+        backends(), DOMAINS="a.test,*.example.com", READY_REQUIRES="cert", **launch.own_certificate("a.test")
     )
     refused = portico.ask_admin("/readyz")
     assert refused.status == 503 and b"certificate" in refused.body

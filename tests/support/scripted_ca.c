@@ -125,6 +125,8 @@ static void ca_write_meta(const struct scripted_ca *ca, struct json_writer *w)
     if (ca->has_terms)
         json_put_str(w, "termsOfService", "https://ca.test/terms");
     json_put_bool(w, "externalAccountRequired", ca->needs_binding);
+    if (ca->account_hash_prefix)
+        json_put_str(w, "accountHashPrefix", ca->account_hash_prefix);
     if (ca->profiles[0]) {
         json_key(w, "profiles");
         json_object(w);

@@ -64,7 +64,7 @@ struct ca_order {
 /* What must be in place before a challenge is posted; empty where its type has no such thing. */
 struct ca_answer {
     enum acme_challenge challenge;
-    struct slice name, token, key_authorization, dns_value, account_url;
+    struct slice name, token, key_authorization, dns_value, account_url, thumbprint;
 };
 
 /* What is remembered of a certificate. */
@@ -88,13 +88,14 @@ struct scripted_ca {
     unsigned validation_polls; /* answers `pending` so often after the challenge */
     bool authz_reused;         /* orders are ready at once */
     bool has_terms, needs_binding, needs_cn, refuses_contact, hides_error;
-    bool forgets_accounts;          /* the next request with kid finds none */
-    const char *validation_problem; /* validations fail with this type */
-    const char *chain_suffix;       /* appended to chains */
-    struct evp_pkey_st *stolen_key; /* certificates are issued for this key */
-    unsigned offers;                /* bit per enum acme_challenge; http-01 alone at first */
-    unsigned fails;                 /* bit per enum acme_challenge: these end in validation_problem, or all where 0 */
-    const char *issuer_names;       /* of dns-persist-01: JSON */
+    bool forgets_accounts;           /* the next request with kid finds none */
+    const char *validation_problem;  /* validations fail with this type */
+    const char *chain_suffix;        /* appended to chains */
+    struct evp_pkey_st *stolen_key;  /* certificates are issued for this key */
+    unsigned offers;                 /* bit per enum acme_challenge; http-01 alone at first */
+    unsigned fails;                  /* bit per enum acme_challenge: these end in validation_problem, or all where 0 */
+    const char *issuer_names;        /* of dns-persist-01: JSON */
+    const char *account_hash_prefix; /* it has dns-persist-01 as in draft -02; NULL: as before */
     const char *profiles[CA_MAX_PROFILES];
     size_t max_names;      /* of one order; 0: any */
     bool has_renewal_info; /* takes `replaces` */

@@ -223,7 +223,7 @@ static void ca_write_challenge(struct scripted_ca *ca, struct json_writer *w, si
     json_put_str(w, "status", decided ? order->authz_status[part] : "pending");
     json_put_string(w, "url", buf_slice(&url));
     if (kind == ACME_DNS_PERSIST_01) {
-        json_key(w, "issuer-domain-names");
+        json_key(w, ca->account_hash_prefix ? "issuerDomainNames" : "issuer-domain-names");
         json_raw(w, slice_str(ca->issuer_names));
     } else {
         json_put_string(w, "token", buf_slice(&token));
@@ -295,9 +295,9 @@ static void ca_check_answer(struct scripted_ca *ca, const struct ca_target *targ
     const struct ca_order *order = &ca->orders[target->number];
     struct buf token = {0}, authorization = {0}, thumbprint = {0}, dns_value = {0}, account_url = {0};
     struct ca_answer answer = {.challenge = target->kind, .name = slice_str(order->names[target->part])};
+    jwk_thumbprint(account_key, &thumbprint);
     if (target->kind != ACME_DNS_PERSIST_01) {
         ca_write_token(&token, target->number, target->part, target->kind);
-        jwk_thumbprint(account_key, &thumbprint);
         jwk_key_authorization(buf_slice(&token), buf_slice(&thumbprint), &authorization);
     }
     if (target->kind == ACME_DNS_01) {
@@ -310,6 +310,7 @@ static void ca_check_answer(struct scripted_ca *ca, const struct ca_target *targ
     answer.key_authorization = buf_slice(&authorization);
     answer.dns_value = buf_slice(&dns_value);
     answer.account_url = buf_slice(&account_url);
+    answer.thumbprint = buf_slice(&thumbprint);
     if (ca->served && !ca->served(ca->served_ctx, &answer))
         ca_fault(ca, "challenge posted before its answer is served (ACME-48)");
     buf_cleanup(&token);

@@ -55,14 +55,26 @@ static void world_account_known(void *ctx, struct slice thumbprint)
     world->num_announced++;
 }
 
-static bool world_answers(const struct acme_publication *publication, const struct ca_answer *answer)
+/* The record names the account; the answers of the other kinds know nothing of it but its URL. */
+static bool world_names_account(const struct scripted_world *world, const struct acme_publication *publication,
+                                const struct ca_answer *answer)
 {
+    const struct challenge_account *account = &publication->account;
+    const char *prefix = world->ca.account_hash_prefix;
     bool persists = answer->challenge == ACME_DNS_PERSIST_01;
+    return slice_eq(account->url, answer->account_url) &&
+           slice_eq(account->thumbprint, persists ? answer->thumbprint : SLICE_NONE) &&
+           slice_eq(account->hash_prefix, slice_str(persists && prefix ? prefix : "")) &&
+           (publication->num_issuer_names > 0) == persists;
+}
+
+static bool world_answers(const struct scripted_world *world, const struct acme_publication *publication,
+                          const struct ca_answer *answer)
+{
     return publication->challenge == answer->challenge && slice_eq(publication->name, answer->name) &&
            slice_eq(publication->token, answer->token) &&
            slice_eq(publication->key_authorization, answer->key_authorization) &&
-           slice_eq(publication->dns_value, answer->dns_value) &&
-           slice_eq(publication->account_url, answer->account_url) && (publication->num_issuer_names > 0) == persists;
+           slice_eq(publication->dns_value, answer->dns_value) && world_names_account(world, publication, answer);
 }
 
 static bool world_serves(void *ctx, const struct ca_answer *answer)
@@ -71,7 +83,7 @@ static bool world_serves(void *ctx, const struct ca_answer *answer)
     LIST_EACH(&world->publications, node)
     {
         const struct world_publication *entry = container_of(node, struct world_publication, node);
-        if (entry->acknowledged && world_answers(entry->publication, answer)) {
+        if (entry->acknowledged && world_answers(world, entry->publication, answer)) {
             if (world->shows_seen)
                 entry->publication->seen(entry->publication);
             return true;

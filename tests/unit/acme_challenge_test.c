@@ -1,5 +1,6 @@
 /* Challenges: which one is chosen, what is published for it, and what the CA may then be told; for names, wildcards and
  * addresses. The CA compares what is published with what it would look for. */
+#include "acme/directory.h"
 #include "engine_test.h"
 
 #define BIT(kind) (1u << (kind))
@@ -126,6 +127,56 @@ static void test_nothing_suits(void)
     }
 }
 
+/* ACME-122: draft-ietf-acme-dns-persist-02 §10.2, and without its prefix what was before. */
+static void test_account_uri(void)
+{
+    struct buf uri = {0};
+    struct challenge_account account = {.url = SLICE_LIT("https://ca.example/acct/123"),
+                                        .thumbprint = SLICE_LIT("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"),
+                                        .hash_prefix = SLICE_LIT("https://ca.example/account-hash/")};
+    challenge_write_account_uri(&account, SLICE_LIT("example.com"), &uri);
+    CHECK_SLICE(buf_slice(&uri), "https://ca.example/account-hash/sha-256/5SQm7n6tPh2-PlLbCKGnViTXX5z19SCN4cPGQHSk-kw");
+    uri.len = 0;
+    challenge_write_account_uri(&account, SLICE_LIT("*"), &uri);
+    CHECK_SLICE(buf_slice(&uri), "https://ca.example/account-hash/sha-256/NpDnSwUthQK8zCgFdefYxAdAVPnygMLbs9US6oO-5ug");
+    uri.len = 0;
+    account.hash_prefix = SLICE_NONE;
+    challenge_write_account_uri(&account, SLICE_LIT("example.com"), &uri);
+    CHECK_SLICE(buf_slice(&uri), "https://ca.example/acct/123");
+    buf_cleanup(&uri);
+}
+
+/* draft-ietf-acme-dns-persist-02: names for its records, and a prefix that may stand in one. */
+static void test_directories(void)
+{
+    static const struct {
+        const char *meta, *prefix, *name;
+    } rows[] = {
+        {"\"issuerDomainNames\":[\"a.example\"],\"accountHashPrefix\":\"https://ca/h/\"", "https://ca/h/", "a.example"},
+        {"\"issuerDomainNames\":[\"a.example\"],\"caaIdentities\":[\"b.example\"]", NULL, "a.example"},
+        {"\"caaIdentities\":[\"b.example\"],\"accountHashPrefix\":7", NULL, "b.example"},
+        {"\"issuerDomainNames\":[],\"accountHashPrefix\":\"http://ca/h/\"", NULL, NULL},
+        {"\"issuerDomainNames\":\"a.example\",\"accountHashPrefix\":\"https://ca/h;policy=wildcard\"", NULL, NULL},
+        {"\"issuerDomainNames\":[\"a;b\"],\"accountHashPrefix\":\"https://ca/\\\"h/\"", NULL, NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct directory read = {0};
+        struct buf body = {0};
+        size_t num_names;
+        buf_printf(&body,
+                   "{\"newNonce\":\"https://ca/n\",\"newAccount\":\"https://ca/a\",\"newOrder\":\"https://ca/o\","
+                   "\"meta\":{%s}}",
+                   rows[i].meta);
+        CHECK(!err_is(directory_read(buf_slice(&body), &read)));
+        CHECK(slice_eq(read.account_hash_prefix, slice_str(rows[i].prefix ? rows[i].prefix : "")));
+        const struct slice *names = directory_issuer_names(&read, &num_names);
+        CHECK_INT(num_names, rows[i].name != NULL);
+        CHECK(!rows[i].name || slice_eq(names[0], slice_str(rows[i].name)));
+        buf_cleanup(&body);
+        directory_cleanup(&read);
+    }
+}
+
 /* ACME-121: a list of issuers that cannot be meant; another type is taken where one is allowed. */
 static void test_issuer_names(void)
 {
@@ -143,15 +194,16 @@ static void test_issuer_names(void)
         {"[\"ca.test; policy=wildcard\"]", false},
         {"[\"\"]", false},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (size_t i = 0; i < 2 * (sizeof rows / sizeof *rows); i++) {
         begin();
         world.ca.offers = ALL_OFFERED;
-        world.ca.issuer_names = rows[i].issuer_names;
+        world.ca.issuer_names = rows[i / 2].issuer_names;
+        world.ca.account_hash_prefix = i % 2 ? "https://ca.test/hash/" : NULL;
         ALLOW(persist_first);
         const struct world_order *order = world_order(&world, "*.a.example", NULL);
         world_run(&world, EVENTS);
         check_issued(order);
-        CHECK_INT(world.last_challenge, rows[i].fits ? ACME_DNS_PERSIST_01 : ACME_DNS_01);
+        CHECK_INT(world.last_challenge, rows[i / 2].fits ? ACME_DNS_PERSIST_01 : ACME_DNS_01);
         end();
     }
 }
@@ -247,6 +299,8 @@ int main(void)
     RUN(test_preference);
     RUN(test_another_after_a_failure);
     RUN(test_nothing_suits);
+    RUN(test_account_uri);
+    RUN(test_directories);
     RUN(test_issuer_names);
     RUN(test_seen);
     RUN(test_slow_publication);

@@ -148,7 +148,10 @@ static void world_done(uv_async_t *async)
     struct world *world = container_of(async, struct world, done);
     if (!world->serve)
         takeover_abandon(&world->takeover);
-    uv_run(&world->uv, UV_RUN_NOWAIT);
+    bool word_comes = world->serve && !err_is(world->begun);
+    do {
+        uv_run(&world->uv, word_comes ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+    } while (word_comes && !world->relieved_by);
     world_end(world);
 }
 

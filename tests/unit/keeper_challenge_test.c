@@ -168,7 +168,7 @@ static void persist_publish(struct order *order, struct side *side, const char *
                                             .name = slice_str(name),
                                             .issuer_names = issuers,
                                             .num_issuer_names = 1,
-                                            .account_url = SLICE_LIT("https://ca.example/acct/1"),
+                                            .account = {.url = SLICE_LIT("https://ca.example/acct/1")},
                                             .done = order_done}};
     keeper_publish_challenge(side->keeper, &order->publication);
     CHECK_INT(order->num_done, 0);

@@ -13,7 +13,7 @@ static struct persist_question question_of(const char *name)
     return (struct persist_question){.name = slice_str(name),
                                      .issuers = issuers,
                                      .num_issuers = 2,
-                                     .account_url = SLICE_LIT(ACCOUNT),
+                                     .account = {.url = SLICE_LIT(ACCOUNT)},
                                      .now_s = 1000};
 }
 
@@ -51,6 +51,41 @@ static void each_row(void)
     }
 }
 
+/* A CA of draft -02 takes a hash of the account for the domain, or for any domain, and the URL no longer. */
+static void each_row_of_a_hash(void)
+{
+#define HASHED "authority.example; accounturi=https://ca.example/account-hash/sha-256/"
+    static const struct slice authority = SLICE_LIT("authority.example");
+    static const struct {
+        const char *text, *name;
+        enum persist_verdict verdict;
+    } rows[] = {
+        {HASHED "5SQm7n6tPh2-PlLbCKGnViTXX5z19SCN4cPGQHSk-kw", "example.com", PERSIST_FITS},
+        {HASHED "NpDnSwUthQK8zCgFdefYxAdAVPnygMLbs9US6oO-5ug", "example.com", PERSIST_FITS},
+        {HASHED "5SQm7n6tPh2-PlLbCKGnViTXX5z19SCN4cPGQHSk-kw; policy=wildcard", "*.example.com", PERSIST_FITS},
+        {HASHED "5SQm7n6tPh2-PlLbCKGnViTXX5z19SCN4cPGQHSk-kw", "*.example.com", PERSIST_NOT_WILDCARD},
+        {HASHED "5SQm7n6tPh2-PlLbCKGnViTXX5z19SCN4cPGQHSk-kw", "a.example.com", PERSIST_OTHER_ACCOUNT},
+        {HASHED "5sqm7n6tPh2-PlLbCKGnViTXX5z19SCN4cPGQHSk-kw", "example.com", PERSIST_OTHER_ACCOUNT},
+        {HASHED, "example.com", PERSIST_OTHER_ACCOUNT},
+        {"authority.example; accounturi=https://ca.example/acct/123", "example.com", PERSIST_OTHER_ACCOUNT},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct buf value = {0};
+        struct persist_question question = {
+            .name = slice_str(rows[i].name),
+            .issuers = &authority,
+            .num_issuers = 1,
+            .account = {.url = SLICE_LIT("https://ca.example/acct/123"),
+                        .thumbprint = SLICE_LIT("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"),
+                        .hash_prefix = SLICE_LIT("https://ca.example/account-hash/")}};
+        CHECK_INT(persist_judge(slice_str(rows[i].text), &question), rows[i].verdict);
+        persist_write_value(question.name, authority, &question.account, &value);
+        CHECK_INT(persist_judge(buf_slice(&value), &question), PERSIST_FITS);
+        buf_cleanup(&value);
+    }
+#undef HASHED
+}
+
 static void what_is_written_fits(void)
 {
     static const char *const names[] = {"a.test", "*.a.test"};
@@ -58,7 +93,7 @@ static void what_is_written_fits(void)
         struct buf owner = {0}, value = {0};
         struct persist_question question = question_of(names[i]);
         persist_write_owner(question.name, &owner);
-        persist_write_value(question.name, issuers[0], question.account_url, &value);
+        persist_write_value(question.name, issuers[0], &question.account, &value);
         CHECK_SLICE(buf_slice(&owner), "_validation-persist.a.test");
         CHECK_INT(persist_judge(buf_slice(&value), &question), PERSIST_FITS);
         buf_cleanup(&owner);
@@ -139,6 +174,7 @@ static void the_record_is_looked_for(void)
 int main(void)
 {
     RUN(each_row);
+    RUN(each_row_of_a_hash);
     RUN(what_is_written_fits);
     RUN(the_record_is_looked_for);
     return checks_done();

@@ -4,8 +4,8 @@
 #include "check.h"
 
 static const struct zone_issuer issuers[] = {
-    {{"ca.example", 10}, {"https://ca.example/acct/1", 25}},
-    {{"second.example", 14}, {"", 0}},
+    {{"ca.example", 10}, {"ca.example", 10}, {.url = {"https://ca.example/acct/1", 25}}},
+    {{"second.example", 14}, {"second.example", 14}, {.url = {"", 0}}},
 };
 
 static struct config *load(const char *domains, const char *challenge)
@@ -66,7 +66,8 @@ static void long_texts_are_several_strings(void)
     struct buf out = {0};
     struct config *config = load("app.example.com", "dns-persist-01");
     memset(url, 'u', sizeof url);
-    struct zone_issuer issuer = {.identity = SLICE_LIT("ca.example"), .account_url = slice_make(url, sizeof url)};
+    struct zone_issuer issuer = {.issuer_name = SLICE_LIT("ca.example"),
+                                 .account = {.url = slice_make(url, sizeof url)}};
     zone_write_persist(config, &config->names[0], &issuer, 1, &out);
     int first = 255 - (int)strlen("ca.example; accounturi=");
     snprintf(want, sizeof want,
@@ -77,10 +78,41 @@ static void long_texts_are_several_strings(void)
     config_unref(config);
 }
 
+/* A CA of draft-ietf-acme-dns-persist-02: CAA names the account, the TXT record a hash of it (§7.7); one that looks at no CAA
+ * has no name there. */
+static void a_ca_that_hashes(void)
+{
+    struct zone_issuer issuer = {.identity = SLICE_LIT("ca.example"),
+                                 .issuer_name = SLICE_LIT("authority.example"),
+                                 .account = {.url = SLICE_LIT("https://ca.example/acct/123"),
+                                             .thumbprint = SLICE_LIT("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"),
+                                             .hash_prefix = SLICE_LIT("https://ca.example/account-hash/")}};
+    struct buf out = {0};
+    struct config *config = load("example.com", "dns-persist-01");
+    zone_write_caa(config, &config->names[0], &issuer, 1, &out);
+    zone_write_persist(config, &config->names[0], &issuer, 1, &out);
+    CHECK_SLICE(
+        buf_slice(&out),
+        "example.com. IN CAA 0 issue \"ca.example; accounturi=https://ca.example/acct/123; "
+        "validationmethods=dns-persist-01\"\n"
+        "_validation-persist.example.com. IN TXT \"authority.example; accounturi=https://ca.example/account-hash/"
+        "sha-256/5SQm7n6tPh2-PlLbCKGnViTXX5z19SCN4cPGQHSk-kw\"\n");
+    out.len = 0;
+    issuer.identity = SLICE_NONE;
+    zone_write_caa(config, &config->names[0], &issuer, 1, &out);
+    CHECK_INT(out.len, 0);
+    issuer.issuer_name = SLICE_NONE;
+    zone_write_persist(config, &config->names[0], &issuer, 1, &out);
+    CHECK_INT(out.len, 0);
+    buf_cleanup(&out);
+    config_unref(config);
+}
+
 int main(void)
 {
     RUN(the_records_of_a_name);
     RUN(two_cas_and_an_account_that_is_not_known);
     RUN(long_texts_are_several_strings);
+    RUN(a_ca_that_hashes);
     return checks_done();
 }
