@@ -69,6 +69,13 @@ def test_established_connections_live_while_accepting_pauses(launch, backends, c
         eventually(lambda: portico.metrics()["portico_connections"] == limit_of(portico), "as many as the limit says")
 
 
+def test_standard_descriptors_may_be_closed(launch, backends):
+    portico = launch(backends(), wrapper=("sh", "-c", 'exec "$@" <&- >&-', "sh"))
+    with portico.tls("a.test") as client:
+        assert client.get("a.test", "/").status == 200
+    portico.terminate()
+
+
 def test_every_connection_has_a_descriptor_for_its_backend(launch, gate, clients):
     portico = launch(gate.backend, nofile=FEW)
     for _ in range(limit_of(portico)):
