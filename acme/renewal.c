@@ -67,6 +67,11 @@ static int64_t renewal_young_until_ms(const struct renewal_cert *cert)
     return cert->not_before_ms + (young_ms < RENEWAL_YOUNG_MS ? young_ms : RENEWAL_YOUNG_MS);
 }
 
+bool renewal_window_is_past(const struct renewal_cert *cert, const struct renewal_window *window)
+{
+    return window->end_ms && window->end_ms <= renewal_young_until_ms(cert);
+}
+
 struct renewal_plan renewal_plan(const struct renewal_cert *cert, const struct renewal_window *window,
                                  int64_t schedule_ms)
 {

@@ -36,6 +36,10 @@ bool renewal_take_window(struct renewal_window *window, int64_t start_ms, int64_
 /* start <= now < end: an order placed now is exempt from the CA's limits (ACME-102). */
 bool renewal_in_window(const struct renewal_window *window, int64_t now_ms);
 
+/* All of it lies before the certificate is old enough to be replaced (see renewal_plan): obeyed once, that is a CA in need of
+ * its certificate; again at the successor, it is a CA that never wants anything else. */
+bool renewal_window_is_past(const struct renewal_cert *cert, const struct renewal_window *window);
+
 enum renewal_reason {
     RENEWAL_BY_SCHEDULE, /* no window is known: the certificate's own dates */
     RENEWAL_BY_WINDOW,
@@ -51,8 +55,8 @@ struct renewal_plan {
 };
 
 /* schedule_ms: what renewal_due_s gave, chosen once. An instant that has passed means now (ACME-93), but a certificate
- * that the CA wants back is never younger than one fiftieth of its lifetime, six hours at most, when it is replaced: a CA
- * whose windows are always past must not make us order without end. */
+ * that the CA wants back is never younger than one fiftieth of its lifetime, six hours at most, when it is replaced. A caller
+ * whose CA has windows that are always past (renewal_window_is_past) passes none. */
 struct renewal_plan renewal_plan(const struct renewal_cert *cert, const struct renewal_window *window,
                                  int64_t schedule_ms);
 

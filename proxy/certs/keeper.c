@@ -188,7 +188,7 @@ struct err keeper_new(const struct keeper_world *world, const struct config *con
     struct keeper *keeper = MEM_NEW(struct keeper);
     keeper->world = *world;
     keeper->config = config_ref(config);
-    keeper->readable = true;
+    keeper->readable = keeper->lists_readable = true;
     keeper->writing = STORE_FENCED;
     list_init(&keeper->dirty);
     list_init(&keeper->leaving);

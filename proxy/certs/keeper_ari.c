@@ -33,14 +33,28 @@ static void name_log_window(const struct keeper_name *name)
         LOG_SLICE("explanation", buf_slice(&name->state.explanation)));
 }
 
+/* Once for a certificate: the window may move with each answer, and be past all the same. */
+static void name_say_ignored(const struct keeper_name *name, bool before)
+{
+    if (before || !keeper_renewal_ignores_window(name))
+        return;
+    LOG_WARN_EVENT(name->keeper->world.log, "renewal_window_ignored", LOG_SLICE("name", name->text),
+                   LOG_STR("serial", name->cert->serial),
+                   LOG_STR("msg",
+                           "the CA wants this certificate replaced as soon as it is issued, as the one before it "
+                           "was: it is renewed by its age instead"));
+}
+
 static void name_take_window(struct keeper_name *name, const struct ari_window *window)
 {
     struct name_state *state = &name->state;
+    bool ignored = keeper_renewal_ignores_window(name);
     bool news = renewal_take_window(&state->window, window->start_ms, window->end_ms, keeper_random64());
     news = news || !slice_eq(buf_slice(&state->explanation), window->explanation_url);
     name_state_keep(&state->explanation, window->explanation_url);
     if (news)
         name_log_window(name);
+    name_say_ignored(name, ignored);
 }
 
 /* What was known stays: a CA that is away for a while has not changed its mind. */

@@ -1,5 +1,7 @@
 #include "certs/keeper_internal.h"
 
+#include <assert.h>
+
 static const struct slice ban_prefix = {"banned-key/", 11};
 
 /* A ban on its way to the store. */
@@ -27,16 +29,8 @@ bool keeper_key_is_banned(const struct keeper *keeper, const uint8_t spki_sha256
 
 bool keeper_cert_is_banned(const struct keeper *keeper, const struct cert *cert)
 {
-    struct evp_pkey_st *key = NULL;
-    struct buf spki = {0};
-    uint8_t hash[KEY_SHA256_BYTES];
-    if (keeper->bans.num == 0 || err_is(key_read_pkcs8(slice_make(cert->key_der, cert->key_len), &key)))
-        return false;
-    key_write_public(key, &spki);
-    key_sha256(buf_slice(&spki), hash);
-    key_free(key);
-    buf_cleanup(&spki);
-    return keeper_key_is_banned(keeper, hash);
+    static_assert((int)CERT_HASH_BYTES == (int)KEY_SHA256_BYTES, "both are SHA-256");
+    return keeper->bans.num > 0 && keeper_key_is_banned(keeper, cert->spki_sha256);
 }
 
 /* ---- the store ---- */

@@ -144,6 +144,12 @@ static const char *command_kind_text(enum keeper_command_kind kind)
     return "renew";
 }
 
+void command_log_begun(const struct keeper_command *command, struct slice name, bool force)
+{
+    LOG_INFO_EVENT(command->keeper->world.log, "command_begun", LOG_STR("command", command_kind_text(command->kind)),
+                   LOG_SLICE("name", name), LOG_BOOL("force", force));
+}
+
 static bool command_start(struct keeper_command *command, const struct keeper_command_spec *spec,
                           struct buf *out_refusal)
 {
@@ -177,8 +183,8 @@ uint64_t keeper_command_begin(struct keeper *keeper, const struct keeper_command
         command_free(command);
         return 0;
     }
-    LOG_INFO_EVENT(keeper->world.log, "command_begun", LOG_STR("command", command_kind_text(spec->kind)),
-                   LOG_SLICE("name", spec->name), LOG_BOOL("force", spec->force));
+    if (command->kind != KEEPER_REVOKE) /* which has begun when its wish is stored */
+        command_log_begun(command, spec->name, spec->force);
     return command->id;
 }
 

@@ -2,7 +2,8 @@
  * certificate now, a revocation, changes of the account, a rehearsal at the staging CA.
  *
  * A command is begun at once and goes on by itself; whoever began it looks at it by its id as often as they like, which
- * costs nothing and holds no connection open. A command that has ended is remembered until LIMIT_COMMANDS newer ones have
+ * costs nothing and holds no connection open. An id says that a command was heard; a revocation is QUEUED until the wish is
+ * stored, and only from then on does a process that dies not forget it. A command that has ended is remembered until LIMIT_COMMANDS newer ones have
  * been begun. Control thread. Only the process that may write carries commands out. */
 #ifndef CERTS_KEEPER_COMMANDS_H
 #define CERTS_KEEPER_COMMANDS_H

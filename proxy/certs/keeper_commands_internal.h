@@ -38,6 +38,8 @@ struct keeper_command {
     struct revoke_line revokes[CONFIG_KEY_TYPES]; /* of REVOKE */
     size_t num_revokes;
     enum acme_revocation_reason reason;
+    struct buf name; /* of REVOKE */
+    bool begun_said; /* of REVOKE: command_begun */
 
     struct acme_account_change change; /* of ACCOUNT_* */
     enum issuer_rank rank;
@@ -84,6 +86,8 @@ void dry_run_cleanup(struct keeper_command *command);
 void dry_run_end(struct keeper_command *command, const char *why);
 
 /* keeper_commands.c */
+/* The event of that name. */
+void command_log_begun(const struct keeper_command *command, struct slice name, bool force);
 /* The name's own line, whose certificates a CA signs; or NULL, and why there is none. */
 struct keeper_name *command_name_of(struct keeper *keeper, struct slice text, struct buf *out_refusal);
 

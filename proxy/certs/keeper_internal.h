@@ -210,8 +210,10 @@ struct keeper {
     enum keeper_stage stage; /* what load_call asks for */
     struct tick reload, standby;
     bool loaded, readable, writer, stopped;
-    bool settled;       /* every name has a certificate of some kind: the first publication may go */
-    bool standby_known; /* the right to write has been granted, or was not within KEEPER_STANDBY_MS */
+    bool lists_readable; /* quarantine/ and banned-key/ are known wholly: nothing is ordered otherwise */
+    bool said_lists;     /* that they are not */
+    bool settled;        /* every name has a certificate of some kind: the first publication may go */
+    bool standby_known;  /* the right to write has been granted, or was not within KEEPER_STANDBY_MS */
     enum store_result read_result, said_result;
     struct buf storage_sentence;
     enum store_result writing; /* what the store says of it */
@@ -405,6 +407,8 @@ bool name_has_issued(const struct keeper_name *name);
 void keeper_renewal_choose(struct keeper_name *name, const struct cert *cert, int64_t now_ms);
 /* Of the certificate served, by the setting that is in force. */
 bool keeper_renewal_is_chosen(const struct keeper_name *name);
+/* The CA's window was past from the first, as was that of the certificate before: the schedule counts, by the certificate's age. */
+bool keeper_renewal_ignores_window(const struct keeper_name *name);
 /* Where it has been chosen. */
 struct renewal_plan keeper_renewal_plan(const struct keeper_name *name);
 /* Wall clock from which on a new certificate is wanted; 0: now. */

@@ -114,6 +114,7 @@ static void keeper_take_certificates(struct keeper *keeper, enum store_result re
 {
     bool whole = result == STORE_OK || result == STORE_NOT_FOUND;
     keeper->readable = whole;
+    keeper->lists_readable = true; /* as far as is known */
     keeper->read_result = result;
     for (size_t i = 0; i < keeper->num_names; i++)
         keeper->names[i]->stored = false;
@@ -133,7 +134,7 @@ static void keeper_take_certificates(struct keeper *keeper, enum store_result re
 void keeper_take_state(struct keeper_name *name, struct slice value)
 {
     struct keeper *keeper = name->keeper;
-    if (name->kind != NAME_ACME || !list_empty(&name->dirty))
+    if (name->kind != NAME_ACME || !list_empty(&name->dirty) || name->save.record.len) /* ours is newer */
         return;
     if (!name_state_read(&name->state, value))
         LOG_WARN_EVENT(keeper->world.log, "state_unreadable", LOG_SLICE("name", name->text),
@@ -154,6 +155,16 @@ static void keeper_take_states(struct keeper *keeper, const struct store_record 
     }
 }
 
+/* Where a ban or what waits in quarantine may be hidden, any order may be one too many, and any key a disclosed one. */
+static void keeper_note_list(struct keeper *keeper, enum store_result result)
+{
+    if (result == STORE_OK || result == STORE_NOT_FOUND)
+        return;
+    if (keeper->readable)
+        keeper->read_result = result;
+    keeper->readable = keeper->lists_readable = false;
+}
+
 static void keeper_take_quarantines(struct keeper *keeper, const struct store_record *records, size_t num_records)
 {
     for (size_t i = 0; i < num_records; i++) {
@@ -166,14 +177,20 @@ static void keeper_take_quarantines(struct keeper *keeper, const struct store_re
 /* Once for each reason: it is read again and again. */
 static void keeper_log_unreadable(struct keeper *keeper)
 {
-    if (keeper->said_result == keeper->read_result)
+    const char *msg =
+        "names whose certificates cannot be read are served with placeholders, and nothing is ordered for "
+        "them until they can";
+    if (!keeper->lists_readable)
+        msg =
+            "what is stored of disclosed keys (banned-key/) or of certificates that did not work (quarantine/) cannot "
+            "be read, and nothing is ordered for any name until it can: restore the files, or their modes; one that "
+            "is damaged for good may be removed";
+    if (keeper->said_result == keeper->read_result && keeper->said_lists == !keeper->lists_readable)
         return;
     keeper->said_result = keeper->read_result;
+    keeper->said_lists = !keeper->lists_readable;
     LOG_ERROR_EVENT(keeper->world.log, "storage_unreadable", LOG_STR("result", store_result_text(keeper->read_result)),
-                    LOG_SLICE("reason", buf_slice(&keeper->storage_sentence)),
-                    LOG_STR("msg",
-                            "names whose certificates cannot be read are served with placeholders, and nothing is "
-                            "ordered for them until they can"));
+                    LOG_SLICE("reason", buf_slice(&keeper->storage_sentence)), LOG_STR("msg", msg));
 }
 
 static bool keeper_misses_records(const struct keeper *keeper)
@@ -245,10 +262,12 @@ static void keeper_load_done(struct store_call *call, enum store_result result, 
         keeper_load_next(keeper, STAGE_QUARANTINES);
         return;
     case STAGE_QUARANTINES:
+        keeper_note_list(keeper, result);
         keeper_take_quarantines(keeper, records, num_records);
         keeper_load_next(keeper, STAGE_BANS);
         return;
     case STAGE_BANS:
+        keeper_note_list(keeper, result);
         keeper_bans_loaded(keeper, records, num_records);
         keeper_load_next(keeper, STAGE_LEDGERS);
         return;

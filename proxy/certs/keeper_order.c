@@ -313,7 +313,7 @@ static bool name_is_held_up(const struct keeper_name *name)
 {
     const struct keeper *keeper = name->keeper;
     return !keeper->writer || keeper->stopped || !keeper_has_engines(keeper) || keeper->stage != STAGE_IDLE ||
-           name->unreadable || name->order || name->save.busy;
+           name->unreadable || !keeper->lists_readable || name->order || name->save.busy;
 }
 
 /* Issued, and not stored yet. */

@@ -56,6 +56,10 @@ static enum keeper_command_state line_write_waiting(const struct keeper_name *na
 {
     char next[CLOCK_TEXT_BYTES];
     line_write_name(name, out);
+    if (!name->keeper->lists_readable) {
+        buf_append_str(out, ": is ordered when PORTICO_STORAGE can be read; `portico status` says what is wrong\n");
+        return KEEPER_COMMAND_WAITING;
+    }
     if (name->next_attempt_ms <= now_ms) {
         buf_append_str(out, ": is about to be ordered\n");
         return KEEPER_COMMAND_QUEUED;

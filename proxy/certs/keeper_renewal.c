@@ -38,10 +38,31 @@ bool keeper_renewal_is_chosen(const struct keeper_name *name)
            name_state_is_of(name, name->cert);
 }
 
+static struct renewal_cert name_renewal_cert(const struct keeper_name *name)
+{
+    return (struct renewal_cert){name->cert->not_before_s * 1000, name->cert->not_after_s * 1000};
+}
+
+static bool name_window_is_past(const struct keeper_name *name)
+{
+    struct renewal_cert cert = name_renewal_cert(name);
+    return renewal_window_is_past(&cert, &name->state.window);
+}
+
+/* A CA whose limits are known is not asked without end: the ledger sees to it. */
+bool keeper_renewal_ignores_window(const struct keeper_name *name)
+{
+    const struct keeper_issuer *issuer = keeper_issuer_of(name->keeper, buf_slice(&name->directory_url));
+    bool paced = issuer && issuer->ledger.numbers;
+    return name->state.after_past && !paced && name_window_is_past(name);
+}
+
 struct renewal_plan keeper_renewal_plan(const struct keeper_name *name)
 {
-    struct renewal_cert cert = {name->cert->not_before_s * 1000, name->cert->not_after_s * 1000};
-    return renewal_plan(&cert, &name->state.window, name->state.renew_at_ms);
+    static const struct renewal_window none;
+    struct renewal_cert cert = name_renewal_cert(name);
+    const struct renewal_window *window = keeper_renewal_ignores_window(name) ? &none : &name->state.window;
+    return renewal_plan(&cert, window, name->state.renew_at_ms);
 }
 
 int64_t keeper_renewal_wanted_ms(struct keeper_name *name, int64_t now_ms)
@@ -64,5 +85,6 @@ const char *keeper_renewal_note_order(struct keeper_name *name, bool predecessor
     state->window_met = !known                                      ? NAME_WINDOW_NONE
                         : renewal_in_window(&state->window, now_ms) ? NAME_WINDOW_MET
                                                                     : NAME_WINDOW_MISSED;
+    state->after_past = known && name_window_is_past(name);
     return name_window_text(state->window_met);
 }

@@ -43,7 +43,38 @@ static bool replaced_first(enum acme_revocation_reason reason)
     return reason == ACME_REVOKE_UNSPECIFIED || reason == ACME_REVOKE_SUPERSEDED;
 }
 
+static struct keeper_revocation *revocation_find(struct keeper *keeper, struct slice serial)
+{
+    LIST_EACH(&keeper->revocations, node)
+    {
+        struct keeper_revocation *revocation = container_of(node, struct keeper_revocation, node);
+        if (slice_eq(buf_slice(&revocation->serial), serial))
+            return revocation;
+    }
+    return NULL;
+}
+
 /* ---- what is told ---- */
+
+static bool revoke_is_stored(const struct keeper_command *command)
+{
+    for (size_t i = 0; i < command->num_revokes; i++) {
+        const struct revoke_line *line = &command->revokes[i];
+        const struct keeper_revocation *revocation = revocation_find(command->keeper, buf_slice(&line->serial));
+        if (!command_state_is_end(line->state) && revocation && revocation->stage == REVOCATION_STORING)
+            return false;
+    }
+    return true;
+}
+
+/* Not before the store has it: whoever reads that it has begun need not fear that a restart forgets it. */
+static void revoke_say_begun(struct keeper_command *command)
+{
+    if (command->kind != KEEPER_REVOKE || command->begun_said || !revoke_is_stored(command))
+        return;
+    command->begun_said = true;
+    command_log_begun(command, buf_slice(&command->name), false);
+}
 
 /* To the commands that wait for it, and have not been told yet. */
 static void revocation_tell(const struct keeper_revocation *revocation, enum keeper_command_state state,
@@ -122,6 +153,7 @@ static void revocation_was_stored(struct store_call *call, enum store_result res
     struct keeper_revocation *revocation = container_of(call, struct keeper_revocation, store_call);
     char sentence[128];
     (void)records, (void)num_records;
+    struct keeper *keeper = revocation->keeper;
     revocation->storing = false;
     revocation->stored = result == STORE_OK;
     if (!revocation->stored && revocation->reason != ACME_REVOKE_KEY_COMPROMISE) {
@@ -132,6 +164,8 @@ static void revocation_was_stored(struct store_call *call, enum store_result res
         return;
     } /* a disclosed key does not wait for a disk */
     revocation->stage = replaced_first(revocation->reason) ? REVOCATION_REPLACING : REVOCATION_ASKING;
+    LIST_EACH(&keeper->commands, node)
+    revoke_say_begun(container_of(node, struct keeper_command, node));
     revocation_look(revocation);
 }
 
@@ -278,17 +312,6 @@ void keeper_revocations_look(struct keeper *keeper)
 
 /* ---- life ---- */
 
-static struct keeper_revocation *revocation_find(struct keeper *keeper, struct slice serial)
-{
-    LIST_EACH(&keeper->revocations, node)
-    {
-        struct keeper_revocation *revocation = container_of(node, struct keeper_revocation, node);
-        if (slice_eq(buf_slice(&revocation->serial), serial))
-            return revocation;
-    }
-    return NULL;
-}
-
 /* Takes the key over. */
 static struct keeper_revocation *revocation_new(struct keeper *keeper, const struct revocation_record *record)
 {
@@ -419,11 +442,13 @@ static bool revoke_line_begin(struct keeper_command *command, struct keeper_name
 /* How it stands while it has not ended. */
 static enum keeper_command_state revoke_line_write(const struct keeper_revocation *revocation, struct buf *out)
 {
-    bool replacing = revocation->stage == REVOCATION_REPLACING;
+    bool replacing = revocation->stage == REVOCATION_REPLACING, storing = revocation->stage == REVOCATION_STORING;
     buf_printf(out, "%.*s: certificate %.*s %s\n", (int)revocation->name.len, revocation->name.ptr,
                (int)revocation->serial.len, revocation->serial.ptr,
-               replacing ? "is revoked when its replacement is served" : "is being revoked");
-    return replacing ? KEEPER_COMMAND_WAITING : KEEPER_COMMAND_RUNNING;
+               storing     ? "is to be revoked: the wish is being stored"
+               : replacing ? "is revoked when its replacement is served"
+                           : "is being revoked");
+    return storing ? KEEPER_COMMAND_QUEUED : replacing ? KEEPER_COMMAND_WAITING : KEEPER_COMMAND_RUNNING;
 }
 
 static void revoke_line_update(struct keeper *keeper, struct revoke_line *line, const struct renew_line *renewal)
@@ -453,6 +478,8 @@ void revoke_look(struct keeper_command *command)
         buf_append_slice(&command->text, buf_slice(&line->text));
         command->state = command_state_join(command->state, line->state);
     }
+    if (!revoke_is_stored(command)) /* whatever its replacement does meanwhile */
+        command->state = KEEPER_COMMAND_QUEUED;
 }
 
 bool revoke_begin(struct keeper_command *command, const struct keeper_command_spec *spec, struct buf *out_refusal)
@@ -476,12 +503,15 @@ bool revoke_begin(struct keeper_command *command, const struct keeper_command_sp
                  &(struct keeper_command_spec){.name = spec->name, .force = spec->reason == ACME_REVOKE_KEY_COMPROMISE},
                  out_refusal))
         return false;
+    buf_append_slice(&command->name, name->text);
+    revoke_say_begun(command); /* where it was under way before */
     revoke_look(command);
     return true;
 }
 
 void revoke_cleanup(struct keeper_command *command)
 {
+    buf_cleanup(&command->name);
     renew_cleanup(command);
     for (size_t i = 0; i < command->num_revokes; i++) {
         buf_cleanup(&command->revokes[i].serial);

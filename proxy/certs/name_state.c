@@ -88,6 +88,8 @@ static void put_window(struct json_writer *w, const struct name_state *state)
     json_put_int(w, "ask_at_ms", state->ask_at_ms);
     json_put_int(w, "ask_failures", state->num_ask_failures);
     json_put_str(w, "window_met", name_window_text(state->window_met));
+    if (state->after_past)
+        json_put_bool(w, "after_past", true);
     if (!state->window.end_ms)
         return;
     json_key(w, "window");
@@ -107,6 +109,7 @@ static void get_window(struct name_state *state, const struct json *json)
     struct slice met = json_get_string(json, "window_met");
     json_get_int(json, "ask_at_ms", 0, last_ms, &state->ask_at_ms);
     json_get_int(json, "ask_failures", 0, UINT32_MAX, &state->num_ask_failures);
+    state->after_past = json_get_bool(json, "after_past");
     for (enum name_window at = NAME_WINDOW_NONE; at < NUM_NAME_WINDOWS; at++)
         if (slice_eq(met, slice_str(name_window_text(at))))
             state->window_met = at;

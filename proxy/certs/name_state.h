@@ -28,6 +28,7 @@ struct name_state {
     int64_t ask_at_ms;            /* wall clock: when to ask for the window again; 0: at once */
     int64_t num_ask_failures;     /* in a row */
     enum name_window window_met;
+    bool after_past;                            /* the window of the certificate before was past from the first */
     struct ledger_name ledger, fallback_ledger; /* what is used of the limits of both CAs */
     struct buf directory_url, fallback_url;     /* where the failures happened; another directory starts afresh */
     struct buf setup;                           /* what was ordered, and how, when it failed last: name_setup_write */

@@ -193,16 +193,22 @@ void runner_attach(struct runner *runner, struct net_loop *loop)
 
 /* ---- calls ---- */
 
-static bool runner_send(const struct runner *runner, const struct runner_request *request)
+static struct err runner_send(const struct runner *runner, const struct runner_request *request)
 {
-    return runner->fd >= 0 &&
-           send(runner->fd, request, sizeof *request, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof *request;
+    if (runner->fd < 0)
+        return runner_gone();
+    if (send(runner->fd, request, sizeof *request, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof *request)
+        return ERR_OK;
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)
+        return err_make(ERR_LIMIT, 0, "the process that runs hooks has too many calls before it");
+    return runner_gone();
 }
 
 void runner_run(struct runner *runner, const struct slice words[RUNNER_WORDS], uint64_t limit_ms,
                 struct runner_call *call)
 {
     struct runner_request request = {.id = ++runner->last_id, .limit_ms = limit_ms};
+    struct err err = ERR_OK;
     bool sound = true;
     for (size_t i = 0; i < RUNNER_WORDS; i++) {
         sound = sound && runner_is_word(words[i]);
@@ -214,9 +220,11 @@ void runner_run(struct runner *runner, const struct slice words[RUNNER_WORDS], u
     list_init(&call->node);
     list_append(&runner->calls, &call->node);
     if (!sound)
-        call_fail(call, err_make(ERR_INPUT, 0, "the program's arguments are no plain words"));
-    else if (!runner_send(runner, &request))
-        call_fail(call, runner_gone());
+        err = err_make(ERR_INPUT, 0, "the program's arguments are no plain words");
+    else
+        err = runner_send(runner, &request);
+    if (err_is(err))
+        call_fail(call, err);
 }
 
 void runner_forget(struct runner_call *call)
@@ -224,8 +232,8 @@ void runner_forget(struct runner_call *call)
     struct runner_request request = {.id = call->id, .stop = 1};
     if (!call->runner)
         return;
-    bool told = runner_send(call->runner, &request);
-    (void)told; /* otherwise it ends at its limit */
+    struct err err = runner_send(call->runner, &request);
+    (void)err; /* otherwise it ends at its limit */
     list_remove(&call->node);
     call->runner = NULL;
 }

@@ -149,10 +149,14 @@ static void process_readable(uv_poll_t *poll, int status, int events)
 
 /* ---- what it is made of ---- */
 
-/* The socket becomes descriptor 3; nothing else stays open. */
+/* The socket becomes descriptor 3; nothing else stays open. Whoever started us may have left 0 to 2 closed: then the socket
+ * may be one of them, and moves out of the way first. */
 static void process_close_others(int fd)
 {
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    fd = fcntl(fd, F_DUPFD_CLOEXEC, RUNNER_FD + 1);
+    if (fd < 0)
+        _exit(1);
+    int null = open("/dev/null", O_RDWR);
     for (int i = 0; i <= 2; i++)
         dup2(null, i);
     dup2(fd, RUNNER_FD);

@@ -11,6 +11,7 @@
 #include <openssl/mem.h>
 #include <openssl/nid.h>
 #include <openssl/pool.h>
+#include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -120,6 +121,21 @@ static void cert_read_key(struct cert *cert, const EVP_PKEY *key)
         }
 }
 
+/* Once for all: whoever asks whether the key is a banned one asks often. */
+static struct err cert_hash_key(struct cert *cert, const EVP_PKEY *key)
+{
+    CBB cbb;
+    uint8_t *der = NULL;
+    size_t len = 0;
+    if (!CBB_init(&cbb, 256) || !EVP_marshal_public_key(&cbb, key) || !CBB_finish(&cbb, &der, &len)) {
+        CBB_cleanup(&cbb);
+        return err_make(ERR_TLS, 0, "write the certificate's public key");
+    }
+    SHA256(der, len, cert->spki_sha256);
+    OPENSSL_free(der);
+    return ERR_OK;
+}
+
 static struct err cert_read_leaf(struct cert *cert, struct slice leaf_der, struct slice key_der)
 {
     const uint8_t *at = (const uint8_t *)leaf_der.ptr;
@@ -132,6 +148,8 @@ static struct err cert_read_leaf(struct cert *cert, struct slice leaf_der, struc
         err = err_make(ERR_INPUT, 0, "parse the private key");
     else if (X509_check_private_key(x509, key) != 1)
         err = err_make(ERR_INPUT, 0, "match the private key with the certificate");
+    if (!err_is(err))
+        err = cert_hash_key(cert, key);
     if (!err_is(err)) {
         cert_read_key(cert, key);
         cert->not_before_s = asn1_time_s(X509_get0_notBefore(x509));

@@ -16,6 +16,8 @@ enum cert_source {
     CERT_CHALLENGE    /* self-signed, shown to a CA alone (certs/alpn_cert) */
 };
 
+enum { CERT_HASH_BYTES = 32 };
+
 struct cert {
     _Atomic unsigned refs;
     uint64_t id; /* unique in the process: names its parsed key in a worker's cache */
@@ -24,6 +26,7 @@ struct cert {
     size_t num_chain;
     uint8_t *key_der; /* PKCS #8 */
     size_t key_len;
+    uint8_t spki_sha256[CERT_HASH_BYTES]; /* of the key's SubjectPublicKeyInfo */
     bool key_is_rsa;
     uint16_t key_curve;                /* of an ECDSA key: TLS's number (RFC 8446 §4.2.7); 0 for other keys */
     uint16_t key_scheme;               /* what TLS 1.3 signs with it (§4.2.3); 0 for RSA, which has several */

@@ -69,6 +69,14 @@ def test_established_connections_live_while_accepting_pauses(launch, backends, c
         eventually(lambda: portico.metrics()["portico_connections"] == limit_of(portico), "as many as the limit says")
 
 
+def test_standard_descriptors_may_be_closed(launch, backends):
+    """libuv ends a process that closes one of them; the log is on the one that stays."""
+    portico = launch(backends(), wrapper=("sh", "-c", 'exec "$@" <&- 2>&-', "sh"))
+    with portico.tls("a.test") as client:
+        assert client.get("a.test", "/").status == 200
+    portico.terminate()
+
+
 def test_every_connection_has_a_descriptor_for_its_backend(launch, gate, clients):
     portico = launch(gate.backend, nofile=FEW)
     for _ in range(limit_of(portico)):

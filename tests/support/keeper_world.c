@@ -149,9 +149,10 @@ static void shelf_answer_list(struct side *side, const struct shelf_call *pendin
     const struct shelf_disk *disk = &side->world->disk;
     struct store_record records[MEMORY_STORE_MAX_RECORDS];
     bool certificates = strcmp(pending->prefix, "certificate/") == 0;
-    enum store_result result = certificates ? disk->list_result : STORE_OK;
+    bool lost = disk->lost_prefix && strcmp(pending->prefix, disk->lost_prefix) == 0;
+    enum store_result result = lost ? disk->lost_result : certificates ? disk->list_result : STORE_OK;
     size_t num = 0;
-    for (size_t i = 0; i < disk->memory.num_records && !(certificates && disk->list_hides); i++) {
+    for (size_t i = 0; i < disk->memory.num_records && !lost && !(certificates && disk->list_hides); i++) {
         const struct memory_record *record = &disk->memory.records[i];
         if (slice_starts(slice_str(record->key), slice_str(pending->prefix)))
             records[num++] = (struct store_record){slice_str(record->key), slice_make(record->value, record->value_len),

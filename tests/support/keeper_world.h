@@ -19,7 +19,9 @@ struct shelf_disk {
     struct side *holder;
     enum store_result list_result; /* of list("certificate/"), with the records all the same; STORE_OK: no fault */
     bool list_hides;               /* and without them */
-    enum store_result save_result; /* of commits with a certificate; STORE_OK: no fault */
+    const char *lost_prefix;       /* list() of it ends in lost_result, and without records; NULL: of none */
+    enum store_result lost_result;
+    enum store_result save_result;       /* of commits with a certificate; STORE_OK: no fault */
     enum store_result quarantine_result; /* of commits to a quarantine; STORE_OK: no fault */
     enum store_result root_result;       /* of reading and writing internal-ca; STORE_OK: no fault */
 };

@@ -135,6 +135,10 @@ static void a_window_in_the_past(void)
         int64_t at_ms = renewal_plan(&cert, &window, cert.not_after_ms).renew_at_ms;
         CHECK(at_ms >= begin_ms + 28 * 60 * second_ms);
         CHECK(at_ms <= begin_ms + 6 * hour_ms);
+        CHECK(renewal_window_is_past(&cert, &window));
+        renewal_take_window(&window, begin_ms - day_ms, at_ms + second_ms, 42);
+        CHECK(!renewal_window_is_past(&cert, &window));
+        CHECK(!renewal_window_is_past(&cert, &(struct renewal_window){0}));
     }
 }
 

@@ -112,17 +112,32 @@ static void a_window_that_moves_to_now(void)
     end();
 }
 
-/* A CA whose windows are always past is obeyed, but it makes nobody order without end. */
+/* ACME-93: a CA whose windows are always past is obeyed once, and then known for what it is. */
 static void a_ca_that_always_wants_it_back(void)
 {
     kw_init(&world);
     world.ca.has_renewal_info = true;
     world.ca.ari_start_ms = world.wall_ms - 2 * day_ms;
     world.ca.ari_end_ms = world.wall_ms - day_ms;
-    kw_start_domains(&world, the_name);
+    struct side *side = kw_start_domains(&world, the_name);
+    kw_pass(&world, 7 * hour_ms);
+    CHECK_INT(world.ca.num_orders, 2);
+    CHECK_INT(kw_logged(&world, "\"renewal_window_ignored\"", the_name), 1);
+    CHECK_STR(side_view(side, the_name).window.reason, "schedule");
+    kw_stop(side);
+    side = kw_start_domains(&world, the_name); /* remembered */
+    world.ca.ari_end_ms += hour_ms;
     kw_pass(&world, 2 * day_ms);
-    CHECK(world.ca.num_orders > 2);
-    CHECK(world.ca.num_orders <= 11); /* one each six hours at the most, less what is dated back */
+    CHECK_INT(world.ca.num_orders, 2);
+    CHECK_INT(kw_logged(&world, "\"renewal_window_ignored\"", the_name), 1); /* once for it */
+    kw_pass(&world, 65 * day_ms);
+    CHECK_INT(world.ca.num_orders, 3); /* by its age */
+    CHECK_INT(kw_logged(&world, "\"renewal_window_ignored\"", the_name), 2);
+    kw_pass(&world, 2 * day_ms);
+    CHECK_INT(world.ca.num_orders, 3);
+    world.ca.ari_end_ms = 0; /* it has come to its senses, and is heard again */
+    kw_pass(&world, day_ms);
+    CHECK_STR(side_view(side, the_name).window.reason, "window");
     end();
 }
 

@@ -59,6 +59,37 @@ static void an_unreadable_store_orders_nothing(void)
     }
 }
 
+/* What they would have said of any name or key is not known. */
+static void unreadable_bans_or_quarantines_order_nothing(void)
+{
+    static const char *const prefixes[] = {"banned-key/", "quarantine/"};
+    for (size_t i = 0; i < 2; i++) {
+        struct kw world;
+        world_with_certificate(&world);
+        world.disk.lost_prefix = prefixes[i];
+        world.disk.lost_result = STORE_DENIED;
+        struct side *side = kw_start_domains(&world, "a.example,b.example");
+        kw_pass(&world, 65 * day_ms);
+        CHECK(serves(side, "a.example", CERT_ISSUED));
+        CHECK(serves(side, "b.example", CERT_PLACEHOLDER));
+        CHECK_INT(world.ca.num_orders, 1);
+        CHECK(!keeper_state(side->keeper).store_readable);
+        CHECK_INT(kw_logged(&world, "\"storage_unreadable\"", prefixes[i]), 1);
+        CHECK_INT(keeper_renew(side->keeper, SLICE_LIT("b.example"), true, NULL), KEEPER_RENEWS);
+        kw_pass(&world, minute_ms);
+        CHECK_INT(world.ca.num_orders, 1); /* no force helps */
+        world.disk.lost_prefix = NULL;
+        CHECK(tick_armed(&side->keeper->reload));
+        tick_stop(&side->keeper->reload); /* ten seconds of real time */
+        side->keeper->reload.expired(&side->keeper->reload);
+        kw_pass(&world, minute_ms);
+        CHECK(serves(side, "b.example", CERT_ISSUED));
+        CHECK_INT(world.ca.num_orders, 3);
+        CHECK(keeper_state(side->keeper).store_readable);
+        kw_cleanup(&world);
+    }
+}
+
 static void what_can_be_read_is_served(void)
 {
     struct kw world;
@@ -184,6 +215,31 @@ static void what_was_not_stored_is_fetched_again(void)
     CHECK_STR(side_serves(side, "a.example")->serial, serial);
     CHECK_INT(world.ca.num_orders, 1);
     mem_free(serial);
+    kw_cleanup(&world);
+}
+
+/* The store has the state of the certificate before: that of the new one waits with it. */
+static void a_reload_keeps_what_waits_for_the_disk(void)
+{
+    struct kw world;
+    kw_init(&world);
+    world.ca.lifetime_s = 90L * 24 * 3600;
+    struct side *side = kw_start_domains(&world, "a.example");
+    kw_pass(&world, minute_ms);
+    world.disk.save_result = STORE_FULL;
+    kw_pass(&world, 63 * day_ms);
+    CHECK_INT(world.ca.num_orders, 2);
+    const struct keeper_name *name = side->keeper->names[0];
+    const char *serial = side_serves(side, "a.example")->serial;
+    int64_t renew_at_ms = name->state.renew_at_ms;
+    CHECK(name->save.record.len && slice_eq(buf_slice(&name->state.serial), slice_str(serial)));
+    keeper_load_again(side->keeper);
+    kw_rest(&world);
+    CHECK_INT(name->state.renew_at_ms, renew_at_ms);
+    CHECK_SLICE(buf_slice(&name->state.serial), serial);
+    world.disk.save_result = STORE_OK;
+    kw_pass(&world, 2 * minute_ms);
+    CHECK(strstr(memory_store_value(&world.disk.memory, "state/a.example").ptr, serial));
     kw_cleanup(&world);
 }
 
@@ -358,6 +414,7 @@ static void storage_that_cannot_be_written_is_said(void)
 int main(void)
 {
     RUN(an_unreadable_store_orders_nothing);
+    RUN(unreadable_bans_or_quarantines_order_nothing);
     RUN(what_can_be_read_is_served);
     RUN(a_damaged_record_orders_nothing);
     RUN(a_damaged_state_is_no_obstacle);
@@ -365,6 +422,7 @@ int main(void)
     RUN(what_cannot_be_stored_is_served_all_the_same);
     RUN(a_disk_that_is_almost_full_is_not_written_without_end);
     RUN(what_was_not_stored_is_fetched_again);
+    RUN(a_reload_keeps_what_waits_for_the_disk);
     RUN(a_standby_serves_follows_and_takes_over);
     RUN(a_standby_takes_over_an_order);
     RUN(a_lost_lock_ends_the_orders);

@@ -3,6 +3,7 @@
 #include "net/runner.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/close_range.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -173,16 +174,26 @@ struct asked {
     struct ran ran;
 };
 
-static void world_init(struct world *world, const char *program)
+static void world_begin(struct world *world, const char *program)
 {
     static const char *const environment[] = {
         "PATH=/usr/bin:/bin", "PORTICO_STORAGE_KEY=secret", "HOOK_TOKEN=t", "LC_ALL=C", "AWS_SECRET=s", NULL};
     struct runner_options options = {
         .program = program, .names = {"N_ONE", "N_TWO", "N_THREE"}, .environment = environment};
     CHECK(!err_is(runner_new(&options, &world->runner)));
+}
+
+static void world_attach(struct world *world)
+{
     CHECK_INT(uv_loop_init(&world->uv), 0);
     world->loop = net_loop_new(&world->uv);
     runner_attach(world->runner, world->loop);
+}
+
+static void world_init(struct world *world, const char *program)
+{
+    world_begin(world, program);
+    world_attach(world);
 }
 
 static void world_cleanup(struct world *world)
@@ -327,6 +338,55 @@ static void a_runner_that_has_gone_fails_its_calls(void)
     world_cleanup(&world);
 }
 
+static void a_runner_that_is_behind_has_not_gone(void)
+{
+    enum { MOST = 4096 };
+    struct world world;
+    struct asked *asked = calloc(MOST, sizeof *asked);
+    int num = 0, status;
+    world_init(&world, script("quick", "exit 0"));
+    pid_t pid = only_child();
+    CHECK(pid > 1 && kill(pid, SIGSTOP) == 0);
+    CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+    for (;; num++) {
+        ask(&world, &asked[num], "a", "b", "c");
+        uv_run(&world.uv, UV_RUN_NOWAIT);
+        if (asked[num].ran.num_done || num == MOST - 1)
+            break;
+    }
+    CHECK(num > 1);
+    CHECK_INT(asked[num].ran.err.kind, ERR_LIMIT);
+    CHECK_STR(asked[num].ran.err.what, "the process that runs hooks has too many calls before it");
+    CHECK(kill(pid, SIGCONT) == 0);
+    for (int i = 0; i < num; i++)
+        ask_wait(&world, &asked[i]);
+    CHECK(!err_is(asked[0].ran.err));
+    for (int i = 0; i <= num; i++)
+        buf_cleanup(&asked[i].ran.output);
+    free(asked);
+    world_cleanup(&world);
+}
+
+/* The socket between both is 0 and 1 then. */
+static void its_standard_descriptors_may_be_closed(void)
+{
+    struct world world;
+    struct asked asked = {0};
+    const char *program = script("plain", "echo out; cat; exit 5");
+    close(0);
+    close(1);
+    world_begin(&world, program);
+    CHECK(open("/dev/null", O_RDWR) == 1); /* a loop has no descriptor as low */
+    world_attach(&world);
+    ask(&world, &asked, "a", "b", "c");
+    ask_wait(&world, &asked);
+    CHECK(!err_is(asked.ran.err));
+    CHECK_INT(asked.ran.exit_code, 5);
+    CHECK_STR(buf_cstr(&asked.ran.output), "out\n");
+    buf_cleanup(&asked.ran.output);
+    world_cleanup(&world);
+}
+
 static void it_heeds_no_signal_of_its_group(void)
 {
     struct world world;
@@ -361,7 +421,7 @@ static void run_apart(void (*test)(void))
 
 int main(void)
 {
-    signal(SIGPIPE, SIG_IGN); /* as main does */
+    signal(SIGPIPE, SIG_IGN);                 /* as main does */
     close_range(3, ~0U, CLOSE_RANGE_CLOEXEC); /* what whoever runs the tests has left open */
     if (!mkdtemp(directory))
         return 1;
@@ -370,6 +430,8 @@ int main(void)
     RUN_APART(several_at_a_time);
     RUN_APART(the_forgotten_are_killed_and_silent);
     RUN_APART(a_runner_that_has_gone_fails_its_calls);
+    RUN_APART(a_runner_that_is_behind_has_not_gone);
+    RUN_APART(its_standard_descriptors_may_be_closed);
     RUN_APART(it_heeds_no_signal_of_its_group);
     RUN(its_output_and_its_exit_code);
     RUN(the_last_of_its_output_is_kept);
