@@ -210,7 +210,7 @@ struct keeper {
     enum keeper_stage stage; /* what load_call asks for */
     struct tick reload, standby;
     bool loaded, readable, writer, stopped;
-    bool lists_readable; /* quarantine/ and banned-key/ are known wholly: nothing is ordered otherwise */
+    bool lists_readable; /* quarantine/ and banned-key/ are known wholly: only what would lapse is ordered otherwise */
     bool said_lists;     /* that they are not */
     bool settled;        /* every name has a certificate of some kind: the first publication may go */
     bool standby_known;  /* the right to write has been granted, or was not within KEEPER_STANDBY_MS */

@@ -183,8 +183,9 @@ static void keeper_log_unreadable(struct keeper *keeper)
     if (!keeper->lists_readable)
         msg =
             "what is stored of disclosed keys (banned-key/) or of certificates that did not work (quarantine/) cannot "
-            "be read, and nothing is ordered for any name until it can: restore the files, or their modes; one that "
-            "is damaged for good may be removed";
+            "be read, and nothing is ordered until it can, but what would lapse: restore the files, or their modes; "
+            "one "
+            "that is damaged for good may be removed";
     if (keeper->said_result == keeper->read_result && keeper->said_lists == !keeper->lists_readable)
         return;
     keeper->said_result = keeper->read_result;

@@ -313,7 +313,19 @@ static bool name_is_held_up(const struct keeper_name *name)
 {
     const struct keeper *keeper = name->keeper;
     return !keeper->writer || keeper->stopped || !keeper_has_engines(keeper) || keeper->stage != STAGE_IDLE ||
-           name->unreadable || !keeper->lists_readable || name->order || name->save.busy;
+           name->unreadable || name->order || name->save.busy;
+}
+
+static bool name_is_in_emergency(const struct keeper_name *name, int64_t now_ms)
+{
+    return name_has_issued(name) &&
+           renewal_is_emergency(name->cert->not_before_s, name->cert->not_after_s, now_ms / 1000);
+}
+
+/* What waits in quarantine for it may be hidden: one order too many is better than a certificate that lapses. */
+static bool name_waits_for_lists(const struct keeper_name *name, int64_t now_ms)
+{
+    return !name->keeper->lists_readable && !name_is_in_emergency(name, now_ms);
 }
 
 /* Issued, and not stored yet. */
@@ -330,12 +342,6 @@ static int64_t name_wanted_ms(struct keeper_name *name, int64_t now_ms)
     if (name->wants_new)
         return 0;
     return name->state.held ? INT64_MAX : keeper_renewal_wanted_ms(name, now_ms);
-}
-
-static bool name_is_in_emergency(const struct keeper_name *name, int64_t now_ms)
-{
-    return name_has_issued(name) &&
-           renewal_is_emergency(name->cert->not_before_s, name->cert->not_after_s, now_ms / 1000);
 }
 
 static int64_t name_next_ms(struct keeper_name *name, int64_t now_ms, int64_t hold_ms, enum issuer_rank *out_rank)
@@ -364,6 +370,8 @@ int64_t keeper_order_look(struct keeper_name *name, int64_t now_ms)
         return INT64_MAX;
     if (name->save.record.len)
         return name_save_again(name, now_ms);
+    if (name_waits_for_lists(name, now_ms))
+        return now_ms + KEEPER_QUARANTINE_LOOK_MS;
     look_ms = keeper_quarantine_look(name, now_ms, &hold_ms);
     if (name->save.busy) /* what was kept works now */
         return INT64_MAX;

@@ -78,6 +78,9 @@ static void unreadable_bans_or_quarantines_order_nothing(void)
         CHECK_INT(keeper_renew(side->keeper, SLICE_LIT("b.example"), true, NULL), KEEPER_RENEWS);
         kw_pass(&world, minute_ms);
         CHECK_INT(world.ca.num_orders, 1); /* no force helps */
+        kw_pass(&world, 22 * day_ms);
+        CHECK_INT(world.ca.num_orders, 2); /* what would lapse */
+        CHECK(serves(side, "b.example", CERT_PLACEHOLDER));
         world.disk.lost_prefix = NULL;
         CHECK(tick_armed(&side->keeper->reload));
         tick_stop(&side->keeper->reload); /* ten seconds of real time */
