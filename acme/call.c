@@ -87,8 +87,6 @@ void call_cancel(struct acme_call *call)
 
 void call_cancel_all(struct acme *acme)
 {
-    struct list *lists[] = {&acme->calls, &acme->answered};
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
-        for (struct list *node; (node = list_first(lists[i]));)
-            call_cancel(container_of(node, struct acme_call, node));
+    for (struct list *node; (node = list_first(&acme->calls)) || (node = list_first(&acme->answered));)
+        call_cancel(container_of(node, struct acme_call, node));
 }

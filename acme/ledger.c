@@ -23,15 +23,15 @@ struct ledger_numbers {
 /* ACME-104 to 107, and ACME-117 for staging. */
 static const struct ledger_numbers ledger_known[] = {
     {"https://acme-v02.api.letsencrypt.org/directory",
-     {[LEDGER_ORDERS] = {300, 36 * 1000},
-      [LEDGER_DOMAIN] = {50, 12096 * 1000},
-      [LEDGER_SET] = {5, 120960 * 1000},
-      [LEDGER_FAILURES] = {5, 720 * 1000}}},
+     {[LEDGER_ORDERS] = {300, 36 * INT64_C(1000)},
+      [LEDGER_DOMAIN] = {50, 12096 * INT64_C(1000)},
+      [LEDGER_SET] = {5, 120960 * INT64_C(1000)},
+      [LEDGER_FAILURES] = {5, 720 * INT64_C(1000)}}},
     {"https://acme-staging-v02.api.letsencrypt.org/directory",
      {[LEDGER_ORDERS] = {1500, 7200},
       [LEDGER_DOMAIN] = {30000, 20160},
       [LEDGER_SET] = {30000, 20160},
-      [LEDGER_FAILURES] = {200, 18 * 1000}}},
+      [LEDGER_FAILURES] = {200, 18 * INT64_C(1000)}}},
 };
 
 /* What each kind of order counts against, before it is placed. */

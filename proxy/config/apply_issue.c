@@ -116,10 +116,10 @@ void apply_dns_hook(struct build *build, enum row row, struct slice text)
     *slice_field(build, row) = arena_copy(arena, text);
     if (!path && err_is(url_parse(buf_slice(&rest), &url)))
         build_mistake(build, row, text, "is neither the absolute path of a program nor an http or https URL");
-    else if (userinfo.len)
-        build->config->values[row].text = arena_printf(arena, "%s://***@%.*s%.*s", url.https ? "https" : "http",
-                                                       (int)url.authority.len, url.authority.ptr, (int)url.target.len,
-                                                       url.target.ptr);
+    else if (!path && userinfo.len)
+        build->config->values[row].text =
+            arena_printf(arena, "%s://***@%.*s%.*s", url.https ? "https" : "http", (int)url.authority.len,
+                         url.authority.ptr, (int)url.target.len, url.target.ptr);
     buf_cleanup(&rest);
 }
 
@@ -157,7 +157,7 @@ static int hex_digit(char c)
 
 static bool hex_decode(struct buf *out, struct slice text)
 {
-    if (text.len != 2 * CONFIG_STORAGE_KEY_BYTES)
+    if (text.len / 2 != CONFIG_STORAGE_KEY_BYTES || text.len % 2 != 0)
         return false;
     for (size_t i = 0; i < text.len; i += 2) {
         int high = hex_digit(text.ptr[i]), low = hex_digit(text.ptr[i + 1]);

@@ -34,7 +34,7 @@ static bool is_file_of_ours(struct slice name)
     return ends(name, ".crt") || ends(name, ".pem") || ends(name, ".key");
 }
 
-/* Takes the path over. */
+/* Takes the path over. NOLINTNEXTLINE(readability-non-const-parameter) */
 static void file_add(struct cert_dir *dir, char *path, bool directory)
 {
     dir->files = mem_realloc(dir->files, (dir->num + 1) * sizeof *dir->files);

@@ -208,7 +208,7 @@ void runner_run(struct runner *runner, const struct slice words[RUNNER_WORDS], u
                 struct runner_call *call)
 {
     struct runner_request request = {.id = ++runner->last_id, .limit_ms = limit_ms};
-    struct err err = ERR_OK;
+    struct err err = err_make(ERR_INPUT, 0, "the program's arguments are no plain words");
     bool sound = true;
     for (size_t i = 0; i < RUNNER_WORDS; i++) {
         sound = sound && runner_is_word(words[i]);
@@ -219,9 +219,7 @@ void runner_run(struct runner *runner, const struct slice words[RUNNER_WORDS], u
     call->id = request.id;
     list_init(&call->node);
     list_append(&runner->calls, &call->node);
-    if (!sound)
-        err = err_make(ERR_INPUT, 0, "the program's arguments are no plain words");
-    else
+    if (sound)
         err = runner_send(runner, &request);
     if (err_is(err))
         call_fail(call, err);
