@@ -26,7 +26,6 @@ void name_state_forgive(struct name_state *state)
     backoff_succeeded(&state->fallback);
     state->num_ca_failures = 0;
     buf_cleanup(&state->setup);
-    buf_cleanup(&state->failed_challenge);
     name_state_clear_problem(state);
 }
 

@@ -32,7 +32,7 @@ struct name_state {
     struct ledger_name ledger, fallback_ledger; /* what is used of the limits of both CAs */
     struct buf directory_url, fallback_url;     /* where the failures happened; another directory starts afresh */
     struct buf setup;                           /* what was ordered, and how, when it failed last: name_setup_write */
-    struct buf failed_challenge; /* the type that failed last: the next order prefers the others (ACME-47) */
+    struct buf failed_challenge; /* the type that failed last: orders prefer the others from then on (ACME-47) */
     struct buf ordered_by;       /* the wishes by which the certificate of `serial` was ordered: name_wishes_write */
     struct buf challenge;        /* the type that was answered last, for people */
     struct buf problem_class, problem_type, problem_detail, problem_sentence; /* empty: none */
@@ -40,7 +40,8 @@ struct name_state {
 };
 
 void name_state_cleanup(struct name_state *state);
-/* As if it had never failed; what is remembered of its certificate stays. */
+/* As if it had never failed; what is remembered of its certificate stays, and which challenge failed last: what works is
+ * kept to. */
 void name_state_forgive(struct name_state *state);
 /* What a CA said of another certificate. */
 void name_state_forget_window(struct name_state *state);
