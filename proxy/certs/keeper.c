@@ -34,16 +34,6 @@ void keeper_log_failure(struct keeper *keeper, const char *event, struct slice n
 
 /* ---- time ---- */
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t greatest(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 static void keeper_arm(struct keeper *keeper)
 {
     const struct due *first = keeper->loaded ? due_queue_first(&keeper->due) : NULL;

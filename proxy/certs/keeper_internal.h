@@ -266,6 +266,16 @@ struct keeper {
     struct grave grave;
 };
 
+static inline int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int64_t greatest(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* keeper.c */
 int64_t keeper_wall_ms(const struct keeper *keeper);
 int64_t keeper_mono_ms(const struct keeper *keeper);

@@ -2,16 +2,6 @@
 #include "acme/renewal.h"
 #include "certs/keeper_internal.h"
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t greatest(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* ---- where and when ---- */
 
 static struct backoff *name_backoff(struct keeper_name *name, enum issuer_rank rank)

@@ -5,6 +5,7 @@
 #include "certs/doctor.h"
 #include "cli/ask.h"
 #include "cli/print.h"
+#include "cli/status_lines.h"
 #include "cli/terminal.h"
 #include "core/errand.h"
 #include "core/status.h"
@@ -47,29 +48,13 @@ static bool ask_process(struct doctor_call *doctor)
     return answered;
 }
 
-static bool line_fields(struct slice line, struct slice out[STATUS_LINE_FIELDS])
-{
-    size_t num = 0;
-    while (line.len && num < STATUS_LINE_FIELDS)
-        out[num++] = slice_split(&line, '\t');
-    for (size_t i = num; i < STATUS_LINE_FIELDS; i++)
-        out[i] = SLICE_NONE;
-    return num > 1;
-}
-
-static int64_t number_of(struct slice text)
-{
-    uint64_t value = 0;
-    return slice_decimal(text, INT64_MAX, &value) ? (int64_t)value : 0;
-}
-
 static void read_known(const struct slice at[STATUS_LINE_FIELDS], struct doctor_known *known)
 {
     bool none = slice_eq(at[STATUS_LINE_SOURCE], SLICE_LIT("none")), fails = at[STATUS_LINE_CLASS].len > 0;
     *known = (struct doctor_known){.source = none ? SLICE_NONE : at[STATUS_LINE_SOURCE],
                                    .issuer = at[STATUS_LINE_ISSUER],
-                                   .not_after_s = number_of(at[STATUS_LINE_NOT_AFTER]),
-                                   .next_s = number_of(at[STATUS_LINE_NEXT]),
+                                   .not_after_s = status_line_number(at[STATUS_LINE_NOT_AFTER]),
+                                   .next_s = status_line_number(at[STATUS_LINE_NEXT]),
                                    .problem_class = at[STATUS_LINE_CLASS],
                                    .problem_sentence = fails ? at[STATUS_LINE_SENTENCE] : SLICE_NONE};
 }
@@ -86,7 +71,8 @@ static bool doctor_known(void *ctx, struct slice name, struct doctor_known *out_
     struct slice lines = doctor->status.body, at[STATUS_LINE_FIELDS];
     bool found = false;
     while (lines.len) {
-        if (!line_fields(slice_split(&lines, '\n'), at) || !line_is_of(at[STATUS_LINE_NAME], name))
+        if (!status_line_split(slice_split(&lines, '\n'), at, STATUS_LINE_FIELDS) ||
+            !line_is_of(at[STATUS_LINE_NAME], name))
             continue;
         if (!found || at[STATUS_LINE_CLASS].len)
             read_known(at, out_known);
@@ -97,7 +83,7 @@ static bool doctor_known(void *ctx, struct slice name, struct doctor_known *out_
 
 static void say_process(struct doctor_call *doctor)
 {
-    struct slice lines = doctor->status.body, at[STATUS_LINE_FIELDS] = {{0}};
+    struct slice lines = doctor->status.body, at[STATUS_HEAD_FIELDS] = {{0}};
     if (!doctor->running) {
         struct finding *finding = findings_add(&doctor->findings, "process", "not-running", FINDING_WARN);
         finding->sentence = SLICE_LIT("no process with this PORTICO_STORAGE answers at its control socket");
@@ -105,7 +91,8 @@ static void say_process(struct doctor_call *doctor)
             SLICE_LIT("start Portico; where it runs in a container or as another user, run this there and so");
         return;
     }
-    line_fields(slice_split(&lines, '\n'), at);
+    if (!status_line_split(slice_split(&lines, '\n'), at, STATUS_HEAD_FIELDS))
+        return;
     struct finding *finding = findings_add(&doctor->findings, "process", "running", FINDING_OK);
     finding->sentence = arena_printf(&doctor->findings.arena, "Portico %.*s is running (%.*s)", (int)at[1].len,
                                      at[1].ptr, (int)at[4].len, at[4].ptr);

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "cli/print.h"
+#include "cli/status_lines.h"
 #include "core/status.h"
 
 #include <stdlib.h>
@@ -28,26 +29,6 @@ struct table {
 
 /* ---- reading ---- */
 
-static int64_t number_of(struct slice text)
-{
-    uint64_t value = 0;
-    return slice_decimal(text, INT64_MAX, &value) ? (int64_t)value : 0;
-}
-
-/* Exactly num fields. */
-static bool fields_of(struct slice line, struct slice *out, size_t num)
-{
-    struct slice rest = line;
-    size_t num_tabs = 0;
-    for (size_t i = 0; i < line.len; i++)
-        num_tabs += line.ptr[i] == '\t';
-    if (num_tabs + 1 != num)
-        return false;
-    for (size_t i = 0; i < num; i++)
-        out[i] = slice_split(&rest, '\t');
-    return true;
-}
-
 static enum state state_of(const struct row *row, int64_t now_s)
 {
     int64_t left_s = row->not_after_s - now_s;
@@ -60,17 +41,17 @@ static enum state state_of(const struct row *row, int64_t now_s)
 static bool row_read(struct slice line, int64_t now_s, struct row *out)
 {
     struct slice at[STATUS_LINE_FIELDS];
-    if (!fields_of(line, at, STATUS_LINE_FIELDS))
+    if (!status_line_split(line, at, STATUS_LINE_FIELDS))
         return false;
     *out = (struct row){.name = at[STATUS_LINE_NAME],
                         .source = at[STATUS_LINE_SOURCE],
                         .issuer = at[STATUS_LINE_ISSUER],
-                        .not_before_s = number_of(at[STATUS_LINE_NOT_BEFORE]),
-                        .not_after_s = number_of(at[STATUS_LINE_NOT_AFTER]),
-                        .next_s = number_of(at[STATUS_LINE_NEXT]),
+                        .not_before_s = status_line_number(at[STATUS_LINE_NOT_BEFORE]),
+                        .not_after_s = status_line_number(at[STATUS_LINE_NOT_AFTER]),
+                        .next_s = status_line_number(at[STATUS_LINE_NEXT]),
                         .why = at[STATUS_LINE_WHY],
                         .step = at[STATUS_LINE_STEP],
-                        .num_failures = number_of(at[STATUS_LINE_FAILURES]),
+                        .num_failures = status_line_number(at[STATUS_LINE_FAILURES]),
                         .class = at[STATUS_LINE_CLASS],
                         .sentence = at[STATUS_LINE_SENTENCE]};
     out->state = state_of(out, now_s);
@@ -295,7 +276,7 @@ static void table_measure(struct table *table, struct slice lines)
 
 static bool head_read(struct slice line, struct slice at[STATUS_HEAD_FIELDS])
 {
-    return fields_of(line, at, STATUS_HEAD_FIELDS) && slice_eq(at[0], SLICE_LIT("#"));
+    return status_line_split(line, at, STATUS_HEAD_FIELDS) && slice_eq(at[0], SLICE_LIT("#"));
 }
 
 static void table_count(struct table *table, struct slice lines)
@@ -318,7 +299,7 @@ bool status_is_fine(struct slice lines)
     struct table table = {0};
     if (!head_read(slice_split(&rest, '\n'), at))
         return false;
-    table.now_s = number_of(at[2]);
+    table.now_s = status_line_number(at[2]);
     table_count(&table, rest);
     return table.num_bad + table.num_soon == 0;
 }
@@ -359,7 +340,7 @@ void status_table_print(FILE *file, struct slice lines, struct status_look look)
     struct row row;
     if (!head_read(slice_split(&rest, '\n'), at))
         return;
-    table.now_s = number_of(at[2]);
+    table.now_s = status_line_number(at[2]);
     table_measure(&table, rest);
     table_count(&table, rest);
     put_head(&table, at);
