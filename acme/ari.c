@@ -120,8 +120,3 @@ void acme_ari_cancel(struct acme_ari_query *query)
 {
     call_cancel(&query->call);
 }
-
-bool acme_has_ari(const struct acme *acme)
-{
-    return acme->directory.renewal_info.ptr != NULL;
-}

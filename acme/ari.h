@@ -53,7 +53,4 @@ void acme_ari_ask(struct acme *acme, struct acme_ari_query *query, struct slice 
 /* No `done` after this. Harmless for a query that is idle (zeroed). */
 void acme_ari_cancel(struct acme_ari_query *query);
 
-/* The directory has been read and has renewalInfo. */
-bool acme_has_ari(const struct acme *acme);
-
 #endif

@@ -137,21 +137,6 @@ static bool jws_decode_mac_key(struct slice text, struct buf *out)
 
 static const char *const jws_mac_names[] = {[JWS_HS256] = "HS256", [JWS_HS384] = "HS384", [JWS_HS512] = "HS512"};
 
-const char *jws_mac_name(enum jws_mac mac)
-{
-    return jws_mac_names[mac];
-}
-
-bool jws_mac_from_name(struct slice name, enum jws_mac *out_mac)
-{
-    for (enum jws_mac mac = JWS_HS256; mac <= JWS_HS512; mac++)
-        if (slice_eq(name, slice_str(jws_mac_names[mac]))) {
-            *out_mac = mac;
-            return true;
-        }
-    return false;
-}
-
 static const EVP_MD *jws_mac_digest(enum jws_mac mac)
 {
     switch (mac) {
@@ -166,7 +151,7 @@ static void jws_write_binding_header(struct slice kid, enum jws_mac mac, struct 
 {
     struct json_writer w = json_writer_on(out);
     json_object(&w);
-    json_put_str(&w, "alg", jws_mac_name(mac));
+    json_put_str(&w, "alg", jws_mac_names[mac]);
     json_put_string(&w, "kid", kid);
     json_put_string(&w, "url", url);
     json_end_object(&w);

@@ -26,10 +26,6 @@ MUST_CHECK struct err jws_sign(const struct jws_request *request, struct buf *ou
  * bytes, so that a key's length tells nothing. */
 enum jws_mac { JWS_HS256, JWS_HS384, JWS_HS512 };
 
-/* "HS256" and so on. */
-const char *jws_mac_name(enum jws_mac mac);
-bool jws_mac_from_name(struct slice name, enum jws_mac *out_mac);
-
 /* RFC 8555 §7.3.4: the externalAccountBinding member: the account's JWK, authenticated by the CA's MAC key (ACME-32,
  * ACME-33). `hmac_key` is base64url, with or without padding. ERR_INPUT where the key is not base64. */
 MUST_CHECK struct err jws_bind_account(const struct evp_pkey_st *account_key, struct slice kid, enum jws_mac mac,

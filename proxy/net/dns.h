@@ -69,8 +69,6 @@ void dns_ask(struct dns *dns, struct slice name, enum dns_type type, struct dns_
 /* Harmless for a question that is done. */
 void dns_cancel(struct dns_query *query);
 
-/* "A", "CAA", ... */
-const char *dns_type_text(enum dns_type type);
 /* Behind a name or a question: "does not exist (NXDOMAIN)". A literal. */
 const char *dns_status_text(enum dns_status status);
 

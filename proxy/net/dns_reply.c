@@ -8,22 +8,12 @@
 
 enum { DNS_HEADER_BYTES = 12, DNS_QUESTION_BYTES = 4, DNS_RECORD_BYTES = 10 };
 
-static const struct {
-    int number;
-    const char *text;
-} dns_types[] = {
-    [DNS_A] = {1, "A"},      [DNS_AAAA] = {28, "AAAA"}, [DNS_CNAME] = {5, "CNAME"},
-    [DNS_TXT] = {16, "TXT"}, [DNS_CAA] = {257, "CAA"},
-};
+/* RFC 1035 §3.2.2, RFC 3596, RFC 8659. */
+static const int dns_types[] = {[DNS_A] = 1, [DNS_AAAA] = 28, [DNS_CNAME] = 5, [DNS_TXT] = 16, [DNS_CAA] = 257};
 
 int dns_reply_type(enum dns_type type)
 {
-    return dns_types[type].number;
-}
-
-const char *dns_type_text(enum dns_type type)
-{
-    return dns_types[type].text;
+    return dns_types[type];
 }
 
 /* ---- addresses ---- */
@@ -151,7 +141,7 @@ static int read_cname(struct arena *arena, const unsigned char *bytes, int len, 
         if (data_len > len - data)
             return ARES_EBADRESP;
         at = data + data_len;
-        if (type != (unsigned)dns_types[DNS_CNAME].number)
+        if (type != (unsigned)dns_types[DNS_CNAME])
             continue;
         if (!read_name(bytes, len, &data, &name))
             return ARES_EBADRESP;

@@ -207,29 +207,24 @@ static void test_binds_accounts(void)
 static void test_binds_accounts_otherwise(void)
 {
     static const struct {
-        const char *name, *header, *signature;
+        enum jws_mac mac;
+        const char *header, *signature;
     } rows[] = {
-        {"HS384", "eyJhbGciOiJIUzM4NCIsImtpZCI6ImtpZC0xIiwidXJsIjoiaHR0cHM6Ly9jYS50ZXN0L25ldy1hY2NvdW50In0",
+        {JWS_HS384, "eyJhbGciOiJIUzM4NCIsImtpZCI6ImtpZC0xIiwidXJsIjoiaHR0cHM6Ly9jYS50ZXN0L25ldy1hY2NvdW50In0",
          "pDmrdwUtu71HJT48LPP5WbYkwKcDs3VcPlEoy5KP0qBcHY8_Z5pnct2NYUN153Uz"},
-        {"HS512", "eyJhbGciOiJIUzUxMiIsImtpZCI6ImtpZC0xIiwidXJsIjoiaHR0cHM6Ly9jYS50ZXN0L25ldy1hY2NvdW50In0",
+        {JWS_HS512, "eyJhbGciOiJIUzUxMiIsImtpZCI6ImtpZC0xIiwidXJsIjoiaHR0cHM6Ly9jYS50ZXN0L25ldy1hY2NvdW50In0",
          "d8Q5j-v9HOtOFc7RZtsVzTU2NBxlqD4MrVwWvuy63HZ1GeNcL0ERCB219YnpwXZpQ6xPGuk3tOkXOmylKZrsHA"},
     };
     struct evp_pkey_st *key = ec_key();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        enum jws_mac mac = JWS_HS256;
         struct buf out = {0};
-        CHECK(jws_mac_from_name(slice_str(rows[i].name), &mac));
-        CHECK_STR(jws_mac_name(mac), rows[i].name);
-        CHECK(!err_is(jws_bind_account(key, SLICE_LIT("kid-1"), mac,
+        CHECK(!err_is(jws_bind_account(key, SLICE_LIT("kid-1"), rows[i].mac,
                                        SLICE_LIT("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),
                                        SLICE_LIT("https://ca.test/new-account"), &out)));
         CHECK(memmem(out.ptr, out.len, rows[i].header, strlen(rows[i].header)) != NULL);
         CHECK(memmem(out.ptr, out.len, rows[i].signature, strlen(rows[i].signature)) != NULL);
         buf_cleanup(&out);
     }
-    enum jws_mac mac;
-    CHECK(!jws_mac_from_name(SLICE_LIT("none"), &mac));
-    CHECK(!jws_mac_from_name(SLICE_LIT("ES256"), &mac));
     key_free(key);
 }
 
